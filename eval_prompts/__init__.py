@@ -1,0 +1,1 @@
+"""The prompt sets that ship with recover-align. See DATASHEET.md beside this file."""

@@ -1,0 +1,1 @@
+"""Restore the alignment of a fine-tuned language model."""
