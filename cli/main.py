@@ -1,0 +1,284 @@
+"""The commands of `recover-align`. Nothing heavy is imported before a command runs, so `--help` is instant."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from recover.errors import Exit, RecoverError
+
+EPILOG = """\b
+Examples:
+  recover-align examples/aligned.pt examples/tuned.pt
+  recover-align org/model-instruct ./my-finetune -o ./my-safe-finetune --task task.jsonl
+  recover-align evaluate ./my-finetune --report-set strongreject.csv
+  recover-align revert ./my-safe-finetune ./my-safe-finetune -o ./my-finetune-again
+
+\b
+Exit codes: 0 done; 1 the restored model missed its target or its floor; 2 usage or input error;
+3 could not decide (a failed load, out of memory, a full disk); 130 interrupted, nothing half-written.
+"""
+
+
+class Commands(click.Group):
+    """A group whose default command is `restore`: `recover-align ALIGNED TUNED` needs no verb."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+            args = ["restore", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(package_name="recover-align", prog_name="recover-align")
+def cli() -> None:
+    """Restore the alignment of a fine-tuned language model.
+
+    recover-align ALIGNED TUNED copies a small, gradient-selected part of the aligned model's weights back into the
+    fine-tune, so that it refuses harmful requests again and keeps its task; it reports the harmful rate before and
+    after. It is short for recover-align restore.
+    """
+
+
+def _stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+questions = _stack(
+    click.option("--report-set", "report_set", metavar="SET", multiple=True, default=("report_harmful",), show_default=True, help="Harmful prompts to report on: a file (JSONL, CSV, JSON, TXT, parquet) or a built-in set. Repeatable."),
+    click.option("--benign", metavar="SET", default="benign_lookalike", show_default=True, help="Harmless prompts that look harmful, for over-refusal; 'none' to leave out."),
+    click.option("--task", metavar="FILE", help="The downstream task: JSONL with prompt and reference (metric, choices), split into capture, validation and report parts."),
+    click.option("--task-report", metavar="FILE", help="A separate file for the task's report part."),
+    click.option("--task-metric", type=click.Choice(["exact_match", "choice", "f1", "rouge1"]), help="How task answers are scored.  [default: by the references]"),
+    click.option("--judge", default="rules", show_default=True, help="Who judges the answers."),
+    click.option("--chat-template", metavar="FILE|none", help="A Jinja chat template, or 'none' for plain prompts.  [default: the tokenizer's]"),
+    click.option("--config", metavar="DIR", help="Configuration and tokenizer of a bare weights file.  [default: the file's directory]"),
+    click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True, help="Longest answer on report prompts."),
+    click.option("--dtype", default="auto", show_default=True, help="Compute dtype: auto, float32, bfloat16, float16."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw and split."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="A quick look: at most N prompts a report set (marked in the result)."),
+    click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout; everything else goes to stderr."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress bars."),
+)  # fmt: skip
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("aligned")
+@click.argument("tuned")
+@click.option("-o", "--out", metavar="OUT", help="Where the restored checkpoint goes.  [default: ./<TUNED>-restored]")
+@click.option("--method", default="refusal-kl", show_default=True, help="refusal-kl, sp2025, random, interpolate, or package.module:function.")  # fmt: skip
+@click.option("--option", metavar="NAME=VALUE", multiple=True, help="An option of the method. Repeatable.")
+@click.option("--harmful", metavar="SET", default="capture_harmful", show_default=True, help="Harmful prompts that the method sees.")  # fmt: skip
+@click.option("--general", metavar="SET", default="general", show_default=True, help="Ordinary prompts that the method sees.")  # fmt: skip
+@questions
+@click.option("--max-task-drop", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Largest relative drop of the task's score; sets its floor.")  # fmt: skip
+@click.option("--target-harmful-rate", metavar="aligned|FLOAT", default="aligned", show_default=True, help="Harmful rate to reach: the aligned model's own, or a fraction.")  # fmt: skip
+@click.option("--budget", type=click.FloatRange(0, 1, min_open=True), default=0.04, show_default=True, help="Largest fraction of the weights to restore.")  # fmt: skip
+@click.option("--format", type=click.Choice(["checkpoint", "patch", "both"]), default="both", show_default=True, help="What to write.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--write-anyway", is_flag=True, help="Write the checkpoint even if the task is under its floor.")
+def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
+    """Restore TUNED, a fine-tune of ALIGNED, and report before and after.
+
+    Both are a Hugging Face directory or hub id, a .safetensors file, or a .pt/.pth/.bin state dict; TUNED may be a LoRA
+    adapter over ALIGNED. OUT is of TUNED's kind. OUT/recovery (OUT.recovery beside a file) gets result.json, report.md
+    and report.html, the answers, and the patch that takes the restoration back.
+    """
+    from . import show
+    from recover import job
+
+    request = _request(job.Job, asked)
+    with show.progress(quiet) as notify:
+        outcome = job.restore(request, command=_command(), notify=notify)
+    show.result(outcome.result, as_json)
+    show.places(outcome)
+    sys.exit(outcome.result.exit_code)
+
+
+@cli.command()
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@questions
+@click.option("-o", "--out", metavar="DIR", help="Write result.json, reports and answers here.")
+@click.option("--overwrite", is_flag=True, help="Replace DIR if it exists.")
+def evaluate(
+    models: tuple[str, ...], out: str | None, overwrite: bool, as_json: bool, quiet: bool, **asked: Any
+) -> None:
+    """Rates of 1 to 3 checkpoints on the same prompts.
+
+    With two or three, the first is the aligned model, the second its fine-tune, the third the restored one; adapters lie
+    over the first.
+    """
+    from . import show
+    from recover import rating
+
+    request = _request(rating.Rating, {**asked, "models": models, "out": out, "overwrite": overwrite})
+    with show.progress(quiet) as notify:
+        result = rating.rate(request, command=_command(), notify=notify)
+    show.result(result, as_json)
+    if out:
+        click.echo(f"report: {out}/report.html", err=True)
+
+
+@cli.command()
+@click.argument("patch")
+@click.argument("tuned")
+@click.option("-o", "--out", required=True, metavar="OUT", help="Where the restored checkpoint goes.")
+@click.option("--aligned", metavar="PATH", help="The checkpoint under TUNED, if TUNED is an adapter.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+def apply(patch: str, tuned: str, out: str, aligned: str | None, overwrite: bool) -> None:
+    """Put PATCH on TUNED: the restored checkpoint, exact to the bit.
+
+    PATCH is a selection.safetensors or an output that holds one. TUNED must be the very checkpoint it was made for.
+    """
+    _move("apply", patch, tuned, out, aligned, overwrite)
+
+
+@cli.command()
+@click.argument("patch")
+@click.argument("restored")
+@click.option("-o", "--out", required=True, metavar="OUT", help="Where the tuned checkpoint goes.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+def revert(patch: str, restored: str, out: str, overwrite: bool) -> None:
+    """Take PATCH off RESTORED: the tuned checkpoint again, byte for byte."""
+    _move("revert", patch, restored, out, None, overwrite)
+
+
+def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, overwrite: bool) -> None:
+    from recover import artifact
+    from recover.pair import open_checkpoint
+
+    base = open_checkpoint(aligned) if aligned else None
+    checkpoint = open_checkpoint(start, base=base)
+    place = Path(out)
+    artifact.check_place(place, [checkpoint.path, checkpoint.root], overwrite)
+    moved = getattr(artifact, verb)(artifact.Patch.load(Path(patch)), checkpoint)
+    with artifact.staged(place) as staging:
+        artifact.write_copy(moved, staging)
+        artifact.publish(staging, place)
+    click.echo(f"wrote {out}", err=True)
+
+
+@cli.command()
+@click.argument("path", metavar="RESULT")
+@click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json"]), default="md", show_default=True)
+def report(path: str, form: str) -> None:
+    """Render RESULT, a result.json, as HTML, Markdown or JSON on stdout."""
+    from recover import report as reports
+
+    place = Path(path)
+    nested = [p for p in (place / "recovery" / "result.json", place / "result.json") if p.is_file()]
+    found = reports.load(nested[0] if nested else place)
+    click.echo({"html": reports.html, "md": reports.markdown, "json": reports.dumps}[form](found), nl=False)
+
+
+@cli.group()
+def prompts() -> None:
+    """Look at prompt sets."""
+
+
+@prompts.command("list")
+def list_prompts() -> None:
+    """The built-in prompt sets."""
+    from recover.prompts import BUILTIN, load_prompts
+
+    for name in BUILTIN:
+        found = load_prompts(name)
+        click.echo(f"{name:18} {len(found):4} prompts  expect {found.prompts[0].expect}")
+
+
+@prompts.command("show")
+@click.argument("source", metavar="SET")
+@click.option("-n", "--number", default=10, show_default=True, help="How many prompts.")
+def show_prompts(source: str, number: int) -> None:
+    """The first prompts of SET, as they are read."""
+    from recover.prompts import load_prompts
+
+    for prompt in load_prompts(source).head(number):
+        click.echo(f"{prompt.id}\t{prompt.category or '-'}\t{prompt.text}")
+
+
+def _request(model: Any, asked: dict[str, Any]) -> Any:
+    """Validate a command's options as one request; empty ones take their defaults."""
+    from pydantic import ValidationError
+
+    from recover.errors import InputError
+
+    if asked.get("benign") == "none":
+        asked["benign"] = None
+    known = {k: v for k, v in asked.items() if v is not None or k == "benign"}
+    if "option" in known:
+        pairs = [o.partition("=") for o in known["option"]]
+        if any(not sign for _, sign, _ in pairs):
+            raise InputError("--option takes NAME=VALUE, for example --option start=0.002")
+        known["option"] = {name: value for name, _, value in pairs}
+    if known.get("target_harmful_rate", "aligned") != "aligned":
+        known["target_harmful_rate"] = _number(known["target_harmful_rate"])
+    try:
+        return model(**known)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise InputError(f"{option}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}") from error
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["recover-align", *sys.argv[1:]])
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line; every way out has one of the exit codes of `recover.errors.Exit`."""
+    try:
+        cli.main(argv, prog_name="recover-align", standalone_mode=False)
+    except RecoverError as error:
+        _leave(str(error), error.exit_code)
+    except click.exceptions.Abort:
+        _leave("interrupted; nothing was left half-written", Exit.INTERRUPTED)
+    except KeyboardInterrupt:
+        _leave("interrupted; nothing was left half-written", Exit.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.OK)
+    except Exception as error:  # a gate must fail closed, whatever went wrong
+        _unexpected(error)
+    sys.exit(Exit.OK)
+
+
+def _leave(sentence: str, code: Exit) -> NoReturn:
+    click.echo(f"recover-align: {sentence}", err=True)
+    sys.exit(code)
+
+
+def _unexpected(error: Exception) -> NoReturn:
+    memory = "out of memory" in str(error).lower() or isinstance(error, MemoryError)
+    if memory:
+        _leave("out of memory; use a smaller model, fewer prompts (--limit) or another --device", Exit.UNDECIDED)
+    if os.environ.get("RECOVER_ALIGN_DEBUG"):
+        raise error
+    reason = " ".join(str(error).split()) or "no message"
+    _leave(
+        f"unexpected {type(error).__name__}: {reason[:300]}; set RECOVER_ALIGN_DEBUG=1 for the traceback and report it",
+        Exit.UNDECIDED,
+    )

@@ -1,0 +1,74 @@
+"""What people see: progress bars on stderr, a table, and where the files are."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+
+from recover import report
+from recover.job import Outcome
+from recover.result import Result
+
+Notify = Callable[[str, int, int, str], None]
+
+
+@contextlib.contextmanager
+def progress(quiet: bool) -> Iterator[Notify]:
+    """A notify() that draws one bar a phase on stderr: the search stays, short measurements come and go under it."""
+    from tqdm import tqdm
+
+    bars: dict[str, tqdm[None]] = {}
+
+    def notify(phase: str, done: int, total: int, note: str) -> None:
+        lasting = "restoring" if phase == "checking the step" else None
+        for other in [p for p in bars if p not in (phase, lasting)]:
+            bars.pop(other).close()
+        if phase not in bars:
+            bars[phase] = tqdm(
+                desc=phase, total=total or None, unit="step" if not total else "", file=sys.stderr, disable=quiet or None, leave=phase != "checking the step", dynamic_ncols=True
+            )  # fmt: skip
+        bar = bars[phase]
+        bar.total = total or None
+        bar.set_postfix_str(note, refresh=False)
+        bar.update(done - bar.n)
+        bar.refresh()
+
+    try:
+        yield notify
+    finally:
+        for bar in bars.values():
+            bar.close()
+
+
+def result(found: Result, as_json: bool) -> None:
+    """The result: as JSON on stdout, or as a table for people; warnings on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(stderr=as_json, highlight=False)
+    table = Table(title=Text(report.headline(found)), title_justify="left", title_style="bold")
+    names = list(found.checkpoints)
+    table.add_column("")
+    table.add_column("n", justify="right")
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    for row in report.table(found):
+        table.add_row(Text(row.label), row.n, *[Text(row.cells[n].text) if n in row.cells else Text("") for n in names])
+    console.print(table)
+    for key, value in report.facts(found):
+        console.print(Text(f"{key}: {value}"))
+    for warning in found.warnings:
+        click.echo(f"note: {warning}", err=True)
+    if as_json:
+        click.echo(report.dumps(found), nl=False)
+
+
+def places(outcome: Outcome) -> None:
+    """Where the files are."""
+    if outcome.checkpoint:
+        click.echo(f"restored checkpoint: {outcome.checkpoint}", err=True)
+    else:
+        click.echo("no checkpoint was written", err=True)
+    click.echo(f"report: {outcome.folder / 'report.html'}", err=True)

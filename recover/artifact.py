@@ -1,0 +1,287 @@
+"""Writing a restored checkpoint or a patch, all or nothing, and putting a patch on or taking it off.
+
+A checkpoint is written as a copy of the tuned checkpoint's own files with some bytes replaced, under a temporary name
+beside its place, flushed to disk and then renamed: a crash leaves the old state, never half a model. Keys, shards,
+dtypes and every other file stay as the user had them.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from recover import containers
+from recover.checkpoint import Checkpoint
+from recover.containers import Entry
+from recover.errors import InputError, Undecided
+from recover.pair import Pair
+from recover.selection import Selection
+
+SCHEMA = "recover-align/patch/1"
+Dense = Callable[[Tensor, Tensor], Tensor]  # (aligned, tuned) -> restored, all of one shape and dtype
+Edit = Selection | Dense
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A selection with the values of both sides, so that it can be applied and taken back without either of them.
+
+    `aligned`, `tuned`: name -> values at the selection's positions, in the tuned dtype. Fingerprints name the
+    checkpoints before and after.
+    """
+
+    selection: Selection
+    aligned: Mapping[str, Tensor]
+    tuned: Mapping[str, Tensor]
+    tuned_fingerprint: str
+    restored_fingerprint: str
+    aligned_fingerprint: str = ""
+
+    def save(self, file: Path) -> None:
+        """Write as safetensors: `<name>|positions` (int32, or int64 for huge tensors), `|aligned`, `|tuned`."""
+        tensors: dict[str, Tensor] = {}
+        for name, positions in self.selection:
+            small = not positions.numel() or int(positions[-1]) < 2**31
+            tensors[f"{name}|positions"] = positions.to(torch.int32 if small else torch.int64)
+            tensors[f"{name}|aligned"] = self.aligned[name].contiguous()
+            tensors[f"{name}|tuned"] = self.tuned[name].contiguous()
+        keys = ("tuned_fingerprint", "restored_fingerprint", "aligned_fingerprint")
+        save_file(tensors, file, {"schema": SCHEMA, **{k: getattr(self, k) for k in keys}})
+        file.chmod(0o644)  # save_file creates files that only their owner can read
+        _flush(file)
+
+    @staticmethod
+    def load(path: Path) -> "Patch":
+        """Read a patch file, or the one in a restored output; InputError if it is none or was damaged."""
+        file = _patch_file(path)
+        try:
+            with safe_open(file, "pt") as handle:
+                metadata = handle.metadata() or {}
+                tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118, not a dict
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{file} is damaged or no patch ({error})") from error
+        if metadata.get("schema") != SCHEMA:
+            raise InputError(
+                f"{file} is no recover-align patch: its schema is {metadata.get('schema')!r}, not {SCHEMA}"
+            )
+        return _assemble(file, tensors, metadata)
+
+    def overrides(self, side: str) -> dict[str, Callable[[Tensor], Tensor]]:
+        """What makes a tensor the `aligned` or the `tuned` side's at the selection, for Checkpoint.with_overrides."""
+        values = self.aligned if side == "aligned" else self.tuned
+        return {name: partial(_scatter, positions, values[name]) for name, positions in self.selection}
+
+
+def _patch_file(path: Path) -> Path:
+    places = (path, path / "recovery" / "selection.safetensors", path / "selection.safetensors")
+    for place in (*places, Path(f"{path}.recovery") / "selection.safetensors"):
+        if place.is_file() and (place != path or path.suffix == ".safetensors"):
+            return place
+    raise InputError(f"{path} holds no patch; expected a selection.safetensors or an output that has one")
+
+
+def _assemble(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Patch:
+    """Check a patch's parts against each other: it is a file from outside."""
+    parts: dict[str, dict[str, Tensor]] = {"positions": {}, "aligned": {}, "tuned": {}}
+    for key, tensor in tensors.items():
+        name, _, part = key.rpartition("|")
+        if part not in parts or tensor.dim() != 1:
+            raise InputError(f"{file} holds an unknown entry {key!r}; expected a patch as recover-align writes it")
+        parts[part][name] = tensor.to(torch.int64) if part == "positions" else tensor
+    for name, positions in parts["positions"].items():
+        sides = [parts[side].get(name) for side in ("aligned", "tuned")]
+        if any(v is None or v.shape != positions.shape for v in sides) or not _ascending(positions):
+            raise InputError(f"{file} is inconsistent at {name}: positions must ascend and have one value each")
+    fingerprints = {k: metadata.get(k, "") for k in ("tuned_fingerprint", "restored_fingerprint")}
+    selection = Selection(parts["positions"])
+    return Patch(
+        selection,
+        parts["aligned"],
+        parts["tuned"],
+        **fingerprints,
+        aligned_fingerprint=metadata.get("aligned_fingerprint", ""),
+    )
+
+
+def _ascending(positions: Tensor) -> bool:
+    return not positions.numel() or (int(positions[0]) >= 0 and bool((positions.diff() > 0).all()))
+
+
+def _scatter(positions: Tensor, values: Tensor, original: Tensor) -> Tensor:
+    if positions.numel() and int(positions[-1]) >= original.numel() or values.dtype != original.dtype:
+        raise InputError("the patch does not fit: a tensor of the checkpoint has another size or dtype than it expects")
+    changed = original.clone(memory_format=torch.contiguous_format)
+    changed.view(-1)[positions] = values
+    return changed
+
+
+def make_patch(pair: Pair, selection: Selection) -> Patch:
+    """The patch that turns the pair's tuned checkpoint into the restored one."""
+    aligned, tuned = {}, {}
+    for name, positions in selection:
+        a, f = pair.values(name)
+        aligned[name], tuned[name] = (v.reshape(-1)[positions].clone() for v in (a, f))
+    before = pair.tuned.fingerprint
+    patch = Patch(selection, aligned, tuned, before, before, pair.aligned.fingerprint)
+    restored = pair.tuned.with_overrides(patch.overrides("aligned"))
+    return Patch(selection, aligned, tuned, before, restored.fingerprint, patch.aligned_fingerprint)
+
+
+def restored_checkpoint(pair: Pair, edit: Edit) -> Checkpoint:
+    """The restored checkpoint as a view of the pair, nothing written."""
+    if isinstance(edit, Selection):
+        return pair.tuned.with_overrides(make_patch(pair, edit).overrides("aligned"))
+    return pair.tuned.with_overrides({name: partial(_dense, pair, edit, name) for name in pair.names})
+
+
+def _dense(pair: Pair, edit: Dense, name: str, tuned: Tensor) -> Tensor:
+    return edit(pair.values(name)[0], tuned)
+
+
+def write_copy(checkpoint: Checkpoint, out: Path) -> None:
+    """Write a checkpoint to `out`: its files copied, the bytes of overridden tensors replaced, all flushed to disk.
+
+    `out` is a directory or a file of the checkpoint's own kind and must not exist; publish() gives it its name.
+    """
+    if checkpoint.is_directory:
+        copies = _copy_directory(checkpoint, out)
+    else:
+        shutil.copyfile(checkpoint.root, out)
+        copies = {checkpoint.root: out}
+    _patch_files(checkpoint, copies)
+    for file in copies.values():
+        _flush(file)
+
+
+def _copy_directory(checkpoint: Checkpoint, out: Path) -> dict[Path, Path]:
+    """Copy a checkpoint's directory, and over it an adapter's tokenizer and other files; weights map to their copies."""
+    shutil.copytree(
+        checkpoint.root, out, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(".*", "recovery")
+    )
+    for extra in checkpoint.extras:
+        for file in sorted(extra.iterdir()):
+            if file.is_file() and not file.name.startswith(("adapter_", ".", "README", "training_args")):
+                shutil.copyfile(file, out / file.name)
+    return {file: out / file.name for file in checkpoint.files}
+
+
+def _patch_files(checkpoint: Checkpoint, copies: Mapping[Path, Path]) -> None:
+    """Replace the bytes of overridden tensors in the copies; only bytes that differ are written."""
+    touched: dict[Path, list[int]] = {}
+    for name in sorted(checkpoint.overrides):
+        entry = checkpoint.entries[name]
+        if entry.value is not None:
+            raise InputError(f"{entry.file} is in torch's format of before 1.6; save it again with torch.save first")
+        if _patch_tensor(entry, copies[entry.file], checkpoint.tensor(name)):
+            touched.setdefault(copies[entry.file], []).append(entry.offset)
+    for file, offsets in touched.items():
+        if file.suffix != ".safetensors":
+            containers.refresh_checksums(file, offsets)
+
+
+def _patch_tensor(entry: Entry, file: Path, value: Tensor) -> bool:
+    """Write a tensor's values over its bytes in a file; whether any byte changed."""
+    width = entry.dtype.itemsize
+    span = 1 + sum((n - 1) * s for n, s in zip(entry.shape, entry.stride, strict=True))
+    target: Any = np.memmap(file, np.dtype(f"u{width}"), "r+", entry.offset, (span,))
+    view = np.lib.stride_tricks.as_strided(target, entry.shape, [s * width for s in entry.stride])
+    new = value.contiguous().view(_integer(width)).numpy().view(np.dtype(f"u{width}"))
+    different = view != new
+    if not different.any():
+        return False
+    np.copyto(view, new, where=different)
+    target.flush()
+    return True
+
+
+def _integer(width: int) -> torch.dtype:
+    return {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[width]
+
+
+def apply(patch: Patch, tuned: Checkpoint) -> Checkpoint:
+    """The restored checkpoint; InputError unless `tuned` is the very checkpoint that the patch was made for."""
+    return _moved(patch, tuned, "aligned", patch.tuned_fingerprint, patch.restored_fingerprint, "tuned")
+
+
+def revert(patch: Patch, restored: Checkpoint) -> Checkpoint:
+    """The tuned checkpoint again, bit for bit; InputError unless `restored` is what the patch made."""
+    return _moved(patch, restored, "tuned", patch.restored_fingerprint, patch.tuned_fingerprint, "restored")
+
+
+def _moved(patch: Patch, start: Checkpoint, side: str, expected: str, after: str, word: str) -> Checkpoint:
+    if start.fingerprint != expected:
+        raise InputError(
+            f"{start.path} is not the {word} checkpoint of this patch: its fingerprint is {start.fingerprint[:12]}, "
+            f"the patch expects {expected[:12]}"
+        )
+    moved = start.with_overrides(patch.overrides(side))
+    if moved.fingerprint != after:
+        raise InputError("the patch is damaged: applying it does not give the fingerprint that it records")
+    return moved
+
+
+def check_place(out: Path, inputs: list[Path], overwrite: bool) -> None:
+    """Refuse an output place that exists, or that lies in or over an input, before any work is done."""
+    place = out.resolve()
+    for source in (p.resolve() for p in inputs):
+        if place == source or (source.is_dir() and source in place.parents) or place in source.parents:
+            raise InputError(f"the output {out} lies in or over the input {source}; choose another place")
+    for spot in (out, Path(f"{out}.recovery")):
+        if spot.exists() and not overwrite:
+            raise InputError(f"{spot} exists; pass --overwrite to replace it, or choose another --out")
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"{out.absolute().parent} is no directory; create it, or choose another --out")
+
+
+@contextlib.contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """A temporary place beside `out`, removed unless publish() was reached; a full disk becomes one sentence."""
+    place = out.parent / f"{out.name}.tmp-{os.getpid()}"
+    try:
+        yield place
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Undecided(f"the disk is full: {out} was not written; free space and run again") from error
+        raise
+    finally:
+        for left in (place, Path(f"{place}.recovery")):
+            _remove(left)
+
+
+def publish(place: Path, out: Path) -> None:
+    """Give a staged output, and what lies in `.recovery` beside it, its final name; the old one goes last."""
+    for suffix in ("", ".recovery"):
+        new, final, old = Path(f"{place}{suffix}"), Path(f"{out}{suffix}"), Path(f"{out}{suffix}.old-{os.getpid()}")
+        if final.exists():
+            final.rename(old)
+        if new.exists():
+            new.rename(final)
+        _flush(out.absolute().parent)
+        _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file's bytes, or a directory's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

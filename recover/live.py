@@ -1,0 +1,124 @@
+"""The tuned model in memory: the only code that changes weights."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recover import loading
+from recover.artifact import Dense
+from recover.engine import gradients
+from recover.errors import InputError
+from recover.pair import Pair
+from recover.selection import Selection
+
+
+Losses = Iterable[Callable[[Any], Tensor]]  # each maps the model to a scalar; their sum is what counts
+
+
+class LiveModel:
+    """One model whose weights are `where(selection, aligned, tuned)` at all times, on one device.
+
+    Both sides' values come from the memory-mapped files, so no second model is held. Weights are kept in the compute
+    dtype; every value is first rounded to the tuned checkpoint's own, so that what is tried is what will be written.
+    """
+
+    def __init__(self, pair: Pair, dtype: torch.dtype, device: torch.device) -> None:
+        self.pair = pair
+        self.model: Any = loading.load_model(pair.tuned, dtype, device)
+        self.selection = Selection()
+        self._parameters = {
+            name: parameter
+            for name, parameter in loading.parameters(self.model).items()
+            if name in pair.changed and tuple(parameter.shape) == pair.tuned.header(name)[1]
+        }
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def parameters(self) -> Mapping[str, Tensor]:
+        """The weights that differ between the two sides, by canonical name."""
+        return self._parameters
+
+    @cached_property
+    def matrices(self) -> list[str]:
+        """The candidates by default: changed weight matrices, without norms, biases, embeddings and the head."""
+        tables = {
+            id(p) for m in self.model.modules() if isinstance(m, nn.Embedding) for p in m.parameters(recurse=False)
+        }
+        head = self.model.get_output_embeddings()
+        tables |= {id(p) for p in head.parameters()} if head is not None else set()
+        found = [n for n, p in self._parameters.items() if p.dim() >= 2 and id(p) not in tables]
+        if not found:
+            raise InputError("no weight matrix inside the blocks differs between ALIGNED and TUNED: nothing to restore")
+        return found
+
+    def flip(self, flips: Selection) -> None:
+        """Move coordinates to the other side; the same flip again undoes it exactly."""
+        for name, positions in flips:
+            target = self.selection.positions.get(name)
+            back = (
+                torch.isin(positions, target) if target is not None else torch.zeros_like(positions, dtype=torch.bool)
+            )
+            aligned, tuned = (v.reshape(-1)[positions] for v in self.pair.values(name))
+            self._write(name, positions, torch.where(back, tuned, aligned))
+        self.selection = self.selection ^ flips
+
+    @torch.no_grad()
+    def _write(self, name: str, positions: Tensor, values: Tensor) -> None:
+        parameter = self._parameters[name]
+        parameter.data.view(-1)[positions.to(parameter.device)] = values.to(parameter)
+
+    def other(self, name: str) -> Tensor:
+        """The value that each coordinate would take if it flipped, in the tensor's shape, on the device."""
+        aligned, tuned = self.pair.values(name)
+        positions = self.selection.positions.get(name)
+        if positions is not None:
+            aligned = aligned.clone(memory_format=torch.contiguous_format)
+            aligned.view(-1)[positions] = tuned.reshape(-1)[positions]
+        return aligned.to(self._parameters[name])
+
+    def gradients(self, losses: Losses, names: Iterable[str] | None = None) -> Iterator[tuple[str, Tensor]]:
+        """(name, fp32 gradient of the losses' sum) for the named parameters, by default the matrices."""
+        wanted = {n: self._parameters[n] for n in (self.matrices if names is None else names)}
+        return gradients(self.model, wanted, losses)
+
+    def gains(self, losses: Losses, names: Iterable[str] | None = None) -> Iterator[tuple[str, Tensor]]:
+        """fp32 `gradient * (current - other)`: the first-order drop of the losses' sum if a coordinate flips."""
+        for name, gradient in self.gradients(losses, names):
+            current = self._parameters[name].float()
+            yield name, gradient.mul_(current - self.other(name).float())
+
+    @contextlib.contextmanager
+    def as_aligned(self) -> Iterator[Any]:
+        """The aligned model for a while, in this model's own memory; afterwards everything is as it was."""
+        with self.edited(lambda aligned, tuned: aligned) as model:
+            yield model
+
+    @contextlib.contextmanager
+    def edited(self, edit: Dense) -> Iterator[Any]:
+        """The model under an edit of whole tensors for a while; afterwards everything is as it was."""
+        try:
+            for name, parameter in self._parameters.items():
+                aligned, tuned = self.pair.values(name)
+                parameter.data.copy_(edit(aligned, tuned))
+            yield self.model
+        finally:
+            for name, parameter in self._parameters.items():
+                parameter.data.copy_(self.current(name))
+
+    def current(self, name: str) -> Tensor:
+        """`where(selection, aligned, tuned)` from the files: what the live tensor must equal."""
+        aligned, tuned = self.pair.values(name)
+        positions = self.selection.positions.get(name)
+        if positions is None:
+            return tuned
+        restored = tuned.clone(memory_format=torch.contiguous_format)
+        restored.view(-1)[positions] = aligned.reshape(-1)[positions]
+        return restored

@@ -1,0 +1,151 @@
+"""From a checkpoint to a transformers model and tokenizer. The only place that asks transformers to build a model."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recover.checkpoint import Checkpoint, canonical
+from recover.errors import InputError, Undecided
+
+
+def skeleton(checkpoint: Checkpoint) -> Any:
+    """The checkpoint's architecture on the meta device: names and shapes without weights."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"), _one_sentence(checkpoint):
+        return AutoModelForCausalLM.from_config(_config(checkpoint), trust_remote_code=False)
+
+
+def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
+    """The model itself in eval mode, frozen, with the checkpoint's values (patches and adapters applied).
+
+    Raises Undecided if transformers cannot load it or finds weights missing.
+    """
+    shell = skeleton(checkpoint)
+    model_keys = {canonical(key): key for key in shell.state_dict()}
+    state = {model_keys.get(n, checkpoint.entries[n].key): checkpoint.tensor(n) for n in checkpoint.names()}
+    with _one_sentence(checkpoint):
+        model, report = type(shell).from_pretrained(
+            None, config=shell.config, state_dict=state, dtype=dtype, output_loading_info=True
+        )
+    missing = sorted(report["missing_keys"])
+    if missing or report["mismatched_keys"]:
+        found = ", ".join([*missing, *map(str, report["mismatched_keys"])][:3])
+        raise Undecided(f"{checkpoint.path} does not fill its own architecture: {found} missing or of another shape")
+    for parameter in model.parameters():  # transformers may hand out views of the file's map, which must stay as it is
+        parameter.data = parameter.data.to(device, copy=True)
+    return model.to(device).eval().requires_grad_(False)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Any:
+    """The tokenizer beside the checkpoint's configuration; InputError if there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        with _quiet():
+            return AutoTokenizer.from_pretrained(str(checkpoint.home), trust_remote_code=False)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{checkpoint.home} has no tokenizer that transformers can load ({reason})") from error
+
+
+def end_tokens(checkpoint: Checkpoint, tokenizer: Any) -> list[int]:
+    """The tokens that end an answer: the generation configuration's, else the configuration's, else the tokenizer's."""
+    file = checkpoint.home / "generation_config.json"
+    try:
+        own = json.loads(file.read_text("utf-8")).get("eos_token_id") if file.is_file() else None
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{file} is not valid JSON ({error})") from error
+    found = next((e for e in (own, checkpoint.config.get("eos_token_id"), tokenizer.eos_token_id) if e is not None), [])
+    return list(found) if isinstance(found, list) else [found]
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the accelerator if there is one; otherwise what was named. InputError if it is not there."""
+    if name == "auto":
+        return torch.accelerator.current_accelerator() or torch.device("cpu") if _accelerated() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name} is not there ({str(error).splitlines()[0]}); use auto or cpu") from error
+    return device
+
+
+def _accelerated() -> bool:
+    return torch.accelerator.is_available()
+
+
+def pick_dtype(name: str, checkpoint: Checkpoint, device: torch.device) -> torch.dtype:
+    """`auto` computes in the checkpoint's dtype, except fp16 on a CPU, which is computed exactly in fp32 (fp16
+    arithmetic is 10 to 370 times slower there); otherwise the dtype that was named."""
+    if name != "auto":
+        named = getattr(torch, name, None)
+        if named not in (torch.float32, torch.bfloat16, torch.float16):
+            raise InputError(f"dtype {name} is not known; expected auto, float32, bfloat16 or float16")
+        return named
+    if checkpoint.dtype in (torch.float16, torch.float64) and device.type == "cpu":
+        return torch.float32
+    return checkpoint.dtype
+
+
+def blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
+    """The decoder blocks of a model and their path: the module list as long as the configuration says."""
+    config: Any = model.config
+    depth = config.get_text_config().num_hidden_layers
+    for path, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == depth:
+            return path, module
+    raise InputError(f"{type(model).__name__} has no list of {depth} decoder blocks; expected a decoder-only model")
+
+
+def block_of(name: str, path: str) -> int | None:
+    """The block that a tensor lies in by its canonical name, None outside the blocks."""
+    prefix = canonical(path + ".x").removesuffix("x")
+    return int(name.removeprefix(prefix).split(".")[0]) if name.startswith(prefix) else None
+
+
+def parameters(model: nn.Module) -> dict[str, Tensor]:
+    """The model's parameters by canonical name."""
+    return {canonical(name): parameter for name, parameter in model.named_parameters()}
+
+
+def _config(checkpoint: Checkpoint) -> Any:
+    from transformers import AutoConfig
+
+    settings = {k: v for k, v in checkpoint.config.items() if k not in ("model_type", "auto_map")}
+    with _one_sentence(checkpoint):
+        return AutoConfig.for_model(checkpoint.config["model_type"], **settings)
+
+
+@contextlib.contextmanager
+def _one_sentence(checkpoint: Checkpoint) -> Iterator[None]:
+    """Turn what transformers raises on an odd configuration or weight into one sentence."""
+    try:
+        with _quiet():
+            yield
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        reason = " ".join(str(error).split())[:240]
+        raise Undecided(f"transformers cannot load {checkpoint.path} ({type(error).__name__}: {reason})") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' loading bars and reports for a while; what matters in them is raised as errors."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,29 @@
+"""Weight interpolation: tuned + t (aligned - tuned), every weight, t by search on the validation part."""
+
+from torch import Tensor
+
+from recover.artifact import Dense
+from recover.live import LiveModel
+from recover.methods.protocol import Data, Limits, OnStep, Step
+
+
+def interpolate(
+    live: LiveModel, data: Data, limits: Limits, on_step: OnStep, *, t: float = 0.0, trials: int = 6
+) -> str:
+    """Search the smallest t in (0, 1] that meets the harmful target, by bisection; a given `t` is taken as it is."""
+    low, high = 0.0, 1.0
+    for _ in range(1 if t else trials):
+        middle = t or (low + high) / 2
+        with live.edited(edit := blend(middle)):
+            check = on_step(Step(0, edit=edit, note=f"t = {middle:.3f}"))
+        low, high = (low, middle) if check.safe else (middle, high)
+    return f"t between {low:.3f} and {high:.3f}" if not t else f"t = {t}"
+
+
+def blend(t: float) -> Dense:
+    """The edit tuned + t (aligned - tuned), computed in fp32 and rounded once."""
+
+    def edit(aligned: Tensor, tuned: Tensor) -> Tensor:
+        return tuned.float().lerp(aligned.float(), t).to(tuned.dtype)
+
+    return edit

@@ -1,0 +1,134 @@
+"""The default method: few first-order flips that bring the aligned model's refusals back and keep everything else.
+
+    J(w) = KL_H + lambda_T KL_T + lambda_G KL_G
+
+KL_H pulls the first answer tokens to the aligned model's own answer on harmful prompts that it refuses; KL_T and KL_G
+hold the tuned model's answers on the task and on ordinary requests that the aligned model answers. A step restores the
+k coordinates of largest positive gain; it is undone, and k halved, if J did not fall. If the task is measured under its
+floor, its weight in J doubles and coordinates may also return: the same flip in the other direction is the rollback.
+"""
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import Any
+
+from torch import Tensor
+
+from recover.live import LiveModel
+from recover.methods.protocol import Check, Data, Limits, OnStep, Step, Tokens
+from recover.objective import KL, Passage, passage, teach
+from recover.selection import rank
+
+REFUSAL_TOKENS = 24  # enough of an answer to see whether it is a refusal
+
+
+def refusal_kl(
+    live: LiveModel,
+    data: Data,
+    limits: Limits,
+    on_step: OnStep,
+    *,
+    start: float = 0.001,
+    smallest: int = 20,
+    growth: float = 2.0,
+    lambda_task: float = 1.0,
+    lambda_general: float = 0.3,
+    harmful_tokens: int = 8,
+    task_tokens: int = 24,
+    general_tokens: int = 8,
+    steps: int = 24,
+    measured: int = 2,
+    returns: bool = False,
+) -> str:
+    """Run refusal-kl.
+
+    `start` is the first step's share of all weights, `smallest` the fewest flips of a step, `growth` what an accepted
+    step multiplies k by. At most `steps` steps are taken, every `measured`-th is measured. `returns` lets coordinates
+    return in every step, and not only under the task's floor.
+    """
+    objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
+    weights = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
+    terms, k, back = objective.value(live.model), ceil(start * live.pair.tuned.weights), returns
+    for step in range(1, steps + 1):
+        k, moved, terms = _step(live, objective, weights, terms, k, smallest, limits, back)
+        if not moved:
+            return "no step lowers the objective"
+        check = on_step(Step(moved, total(terms, weights), terms, measure=step % measured == 0))
+        if check.done:
+            return "target and floor met"
+        if check.task is not None:
+            back = returns or not check.kept
+            weights["task"] *= 1.0 if check.kept else 2.0
+        k = ceil(k * growth)
+    return f"{steps} steps done"
+
+
+def _step(
+    live: LiveModel,
+    objective: KL,
+    weights: dict[str, float],
+    terms: dict[str, float],
+    k: int,
+    smallest: int,
+    limits: Limits,
+    back: bool,
+) -> tuple[int, int, dict[str, float]]:
+    """One gradient, then trial flips of k, k/2, ... coordinates until J falls: (k, flips made or 0, terms of J)."""
+    gains = live.gains(objective.losses(weights))
+    ranking = rank(gains if back else _restoring(live, gains), k)
+    while k >= smallest:
+        flips = ranking.first(k)
+        if not len(flips):
+            break
+        live.flip(flips)
+        tried = objective.value(live.model)
+        if len(live.selection) <= limits.weights and total(tried, weights) < total(terms, weights):
+            return k, len(flips), tried
+        live.flip(flips)
+        k = min(k, len(flips)) // 2
+    return k, 0, terms
+
+
+def _restoring(live: LiveModel, gains: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """The gains of coordinates that are still the tuned model's; 0 at the others."""
+    for name, gain in gains:
+        taken = live.selection.positions.get(name)
+        if taken is not None:
+            gain.view(-1)[taken.to(gain.device)] = 0.0
+        yield name, gain
+
+
+def total(terms: dict[str, float], weights: dict[str, float]) -> float:
+    """J from its terms."""
+    return sum(weights[name] * value for name, value in terms.items())
+
+
+def capture(live: LiveModel, data: Data, harmful: int, task: int, general: int) -> KL:
+    """The objective: teachers are the aligned model on its own answers to harmful prompts, and the tuned model on the
+    task's references and on its own answers to ordinary requests. Requests that the aligned
+    model itself refuses are no anchors: holding them would fight the refusals that come back."""
+    vocabulary = min(c.config.get("vocab_size", 1 << 62) for c in (live.pair.aligned, live.pair.tuned))
+    with live.as_aligned() as model:
+        refused, _ = _by_refusal(model, data, data.harmful)
+        _, ordinary = _by_refusal(model, data, data.general)
+        terms = {"harmful": teach(model, _heads(data, model, refused or data.harmful, harmful), vocabulary)}
+    if data.task:
+        kept = [passage(p, a[:task]) for p, a in zip(data.task, data.references, strict=True)]
+        terms["task"] = teach(live.model, kept, vocabulary)
+    if ordinary:
+        terms["general"] = teach(live.model, _heads(data, live.model, ordinary, general), vocabulary)
+    return KL(terms)
+
+
+def _by_refusal(model: Any, data: Data, prompts: Sequence[Tokens]) -> tuple[list[Tokens], list[Tokens]]:
+    """The prompts that a model refuses, and those that it answers."""
+    refused: list[Tokens] = []
+    answered: list[Tokens] = []
+    for prompt, answer in zip(prompts, data.answer(model, prompts, REFUSAL_TOKENS), strict=True):
+        (refused if data.refuses(answer) else answered).append(prompt)
+    return refused, answered
+
+
+def _heads(data: Data, model: Any, prompts: Sequence[Tokens], tokens: int) -> list[Passage]:
+    """The prompts with the first `tokens` tokens of a model's own answers."""
+    return [passage(p, a) for p, a in zip(prompts, data.answer(model, prompts, tokens), strict=True)]

@@ -1,0 +1,129 @@
+"""What a restored model should do, as losses on fixed token sequences.
+
+The losses know sequences, positions and teachers; they do not know where a teacher came from, nor what is done with
+their gradient.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+BATCH_TOKENS = 4096  # tokens in a micro-batch: a constant, so that results do not depend on the machine's memory
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A prompt with an answer's first tokens. Position `start + i` predicts answer token i, for `length` tokens."""
+
+    tokens: tuple[int, ...]
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """A passage and the distribution that a teacher gave at its answer positions."""
+
+    passage: Passage
+    teacher: Tensor  # (length, vocabulary): log-probabilities
+
+
+def passage(prompt: Sequence[int], answer: Sequence[int]) -> Passage:
+    """The passage whose positions predict `answer` (at least one token) after `prompt`."""
+    return Passage((*prompt, *answer[:-1]), len(prompt) - 1, len(answer))
+
+
+def batches(passages: Sequence[Passage]) -> Iterator[list[int]]:
+    """Indices in micro-batches of at most BATCH_TOKENS padded tokens, by length; independent of their order."""
+    order = sorted(range(len(passages)), key=lambda i: (len(passages[i].tokens), passages[i].tokens))
+    batch: list[int] = []
+    for i in order:
+        if batch and (len(batch) + 1) * len(passages[i].tokens) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def padded(passages: Sequence[Passage], device: torch.device) -> Tensor:
+    """Token ids padded on the right with each row's last token: (rows, longest). A causal model needs no mask then,
+    since no position that is read can see the padding."""
+    width = max(len(s.tokens) for s in passages)
+    return torch.tensor([[*s.tokens, *[s.tokens[-1]] * (width - len(s.tokens))] for s in passages], device=device)
+
+
+def log_probabilities(model: Any, passages: Sequence[Passage], vocabulary: int) -> Tensor:
+    """fp32 log-probabilities over the first `vocabulary` tokens at all answer positions, in order: (positions,
+    vocabulary). Logits of positions that no loss reads are not computed where the model lets us choose."""
+    places = [range(s.start, s.start + s.length) for s in passages]
+    ids = padded(passages, model.device)
+    rows = torch.tensor([row for row, span in enumerate(places) for _ in span], device=model.device)
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        kept = sorted({p for span in places for p in span})
+        index = {p: i for i, p in enumerate(kept)}
+        columns = torch.tensor([index[p] for span in places for p in span], device=model.device)
+        logits = model(input_ids=ids, use_cache=False, logits_to_keep=torch.tensor(kept, device=model.device)).logits
+    else:
+        columns = torch.tensor([p for span in places for p in span], device=model.device)
+        logits = model(input_ids=ids, use_cache=False).logits
+    return functional.log_softmax(logits[rows, columns, :vocabulary].float(), dim=-1)
+
+
+@torch.inference_mode()
+def teach(model: Any, passages: Sequence[Passage], vocabulary: int) -> list[Target]:
+    """Record what `model` predicts at the answer positions of every passage."""
+    teachers: dict[int, Tensor] = {}
+    for batch in batches(passages):
+        rows = [passages[i] for i in batch]
+        parts = log_probabilities(model, rows, vocabulary).split([s.length for s in rows])
+        teachers.update(zip(batch, parts, strict=True))
+    return [Target(s, teachers[i].clone()) for i, s in enumerate(passages)]
+
+
+def divergence(model: Any, targets: Sequence[Target]) -> Tensor:
+    """Sum over positions of KL(teacher || model), in nats."""
+    teacher = torch.cat([t.teacher for t in targets])
+    student = log_probabilities(model, [t.passage for t in targets], teacher.shape[-1])
+    return functional.kl_div(student, teacher, reduction="sum", log_target=True)
+
+
+@dataclass(frozen=True)
+class KL:
+    """J = sum over terms of weight * mean KL(teacher || model) per position (METHOD: KL_H, KL_T, KL_G)."""
+
+    terms: Mapping[str, Sequence[Target]]
+
+    def losses(self, weights: Mapping[str, float]) -> Iterator[Callable[[Any], Tensor]]:
+        """One weighted scalar loss a micro-batch; their sum is J."""
+        for name, batch, share in self._parts():
+            if weights[name]:
+                yield lambda model, b=batch, w=weights[name] * share: w * divergence(model, b)
+
+    @torch.inference_mode()
+    def value(self, model: Any) -> dict[str, float]:
+        """Each term's mean KL, unweighted: forward passes only."""
+        totals = dict.fromkeys(self.terms, 0.0)
+        for name, batch, share in self._parts():
+            totals[name] += share * float(divergence(model, batch))
+        return totals
+
+    def _parts(self) -> Iterator[tuple[str, list[Target], float]]:
+        for name, targets in self.terms.items():
+            positions = sum(t.passage.length for t in targets)
+            for batch in batches([t.passage for t in targets]):
+                yield name, [targets[i] for i in batch], 1 / positions
+
+
+def last_hidden(model: Any, prompts: Sequence[Sequence[int]], depth: int) -> Tensor:
+    """The un-normed output of block `depth` (1-based) at each prompt's last token: fp32 (prompts, width)."""
+    rows = [Passage(tuple(p), len(p) - 1, 1) for p in prompts]
+    states = model(input_ids=padded(rows, model.device), use_cache=False, output_hidden_states=True).hidden_states
+    ends = torch.tensor([r.start for r in rows], device=model.device)
+    picked: Tensor = states[depth][torch.arange(len(rows), device=model.device), ends]
+    return picked.float()

@@ -1,0 +1,187 @@
+"""Reports of a result: Markdown, a self-contained HTML page, and the files of a run's folder.
+
+All of them are rendered from one `Result`, carry no prompt and no answer, and escape every name that came from
+outside. The same result gives the same bytes.
+"""
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from recover.errors import InputError
+from recover.result import Result, dumps, load, schema
+from recover.tables import (
+    NONE,
+    Grid,
+    Row,
+    columns,
+    count,
+    facts,
+    grids,
+    headline,
+    percent,
+    plain,
+    table,
+)
+
+__all__ = ["Row", "facts", "headline", "html", "load", "markdown", "percent", "schema", "table", "write"]
+
+
+# How to reproduce
+
+
+def sources(result: Result) -> list[Grid]:
+    """The checkpoints and prompt sets that went in, with their hashes."""
+    models = [(name, result.checkpoints[name]) for name in columns(result)]
+    checkpoints = tuple(
+        (plain(name), plain(m.path), plain(m.dtype or NONE), plain(m.sha256 or NONE)) for name, m in models
+    )
+    sets = tuple(
+        (plain(s.name), s.expect or NONE, count(s.n), count(s.leakage), plain(s.sha256 or NONE)) for s in result.sets
+    )
+    grids = (
+        Grid("Checkpoints", ("name", "path", "dtype", "sha256"), checkpoints, left=4),
+        Grid("Prompt sets", ("name", "expected", "prompts", "leakage", "sha256"), sets, left=5),
+    )
+    return [grid for grid in grids if grid.rows]
+
+
+def command(result: Result) -> str | None:
+    """The command line, where the settings have one under "command" (text or a list of arguments)."""
+    match result.settings.get("command"):
+        case str(text):
+            return plain(text)
+        case list(words) if words:
+            return plain(shlex.join(map(str, words)))
+    return None
+
+
+def settings(result: Result) -> list[tuple[str, str]]:
+    """The settings, the method's options and the environment as titled JSON."""
+    options = result.restoration.options if result.restoration else {}
+    named = (("Settings", result.settings), ("Method options", options), ("Environment", result.environment))
+    return [(title, json.dumps(part, indent=1, ensure_ascii=False)) for title, part in named if part]
+
+
+# Markdown
+
+
+def markdown(result: Result) -> str:
+    """The report as Markdown, for a file, a pull request or the summary of a CI step."""
+    names, rows = columns(result), table(result)
+    parts = ["# recover-align report", f"**{_md(headline(result))}**"]
+    if rows:
+        cells = [[row.label, row.n, *(row.cells[name].text for name in names)] for row in rows]
+        parts += [_md_table(["", "n", *names], cells), "Brackets hold 95 % intervals, in percent."]
+    parts.append(_md_list(f"{name}: {_md(value)}" for name, value in facts(result)))
+    if result.warnings:
+        parts += ["## Warnings", _md_list(_md(plain(text)) for text in result.warnings)]
+    parts += _md_grids(grids(result))
+    parts += ["## How to reproduce", *_md_code("sh", command(result)), *_md_grids(sources(result), level=3)]
+    for title, text in settings(result):
+        parts += [f"### {title}", *_md_code("json", text.replace("<", "\\u003c"))]
+    parts.append(_md(f"{plain(result.tool.name)} {plain(result.tool.version)}, {plain(result.created)}"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _md(text: str) -> str:
+    """Text that Markdown shows as it is; numbers and intervals stay readable in the source too."""
+    if re.fullmatch(rf"[-+0-9., %/\[\]{NONE}]*", text):
+        return text
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*\[\]|~#!])", r"\\\1", text)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
+
+
+def _md_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    ruler = ["---" if i < left else "---:" for i in range(len(header))]
+    lines = [[_md(plain(name)) for name in header], ruler, *([_md(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _md_grids(found: Iterable[Grid], level: int = 2) -> list[str]:
+    parts = ((f"{'#' * level} {grid.title}", _md_table(grid.header, grid.rows, grid.left)) for grid in found)
+    return [text for part in parts for text in part]
+
+
+def _md_list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _md_code(language: str, text: str | None) -> list[str]:
+    """A fenced block whose fence is longer than any in the text."""
+    if text is None:
+        return []
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 0)
+    return [f"{fence}{language}\n{text}\n{fence}"]
+
+
+# HTML
+
+
+def html(result: Result) -> str:
+    """The report as one HTML page that loads nothing: style and plots are inside it, and it has no script."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from recover import figures
+
+    names, rows = columns(result), table(result)
+    plots = {"rates": figures.rates(result, rows), "path": figures.path(result), "places": figures.places(result)}
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["plain"] = plain
+    return environment.get_template("report.html.j2").render(
+        result=result,
+        headline=headline(result).replace(" %", "\u00a0%"),
+        names=names,
+        colours=figures.colours(names),
+        rows=rows,
+        facts=facts(result),
+        plots={name: Markup(svg or "") for name, svg in plots.items()},  # noqa: S704, figures escape what they show
+        levels_from=figures.levels(result)[-1],
+        grids=grids(result),
+        sources=sources(result),
+        command=command(result),
+        settings=settings(result),
+    )
+
+
+# Files
+
+
+def write(result: Result, folder: Path) -> Path:
+    """Writes report.md, report.html and result.json into `folder`, each whole or not at all; returns the last's path.
+
+    All are rendered before the first is written, and result.json comes last: where it is, the others are.
+    """
+    texts = {"report.md": markdown(result), "report.html": html(result), "result.json": dumps(result)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            _replace(folder / name, text)
+    except OSError as error:
+        raise InputError(f"cannot write the report to {folder}: {error.strerror or error}; choose another") from error
+    return folder / "result.json"
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file beside its place and then moves it there, so that nobody sees half of it."""
+    unfinished = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

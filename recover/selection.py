@@ -1,0 +1,167 @@
+"""Which weight coordinates come from the aligned model.
+
+A `Selection` is the whole state of a run: `restored = where(selection, aligned, tuned)`. Flipping coordinates is the
+symmetric difference, undoing a flip is the same flip again. This module knows tensors by name only; it never sees a
+model.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK = 1 << 22  # scores scanned at a time: bounds the scratch memory of `top_k`
+
+
+def _merge(a: Tensor | None, b: Tensor | None, rule: str) -> Tensor:
+    """Combine two sorted unique position vectors by set rule `or`, `and`, `xor` or `sub`; sorted unique again."""
+    left = np.empty(0, np.int64) if a is None else a.numpy()
+    right = np.empty(0, np.int64) if b is None else b.numpy()
+    function = {"or": np.union1d, "and": np.intersect1d, "xor": np.setxor1d, "sub": np.setdiff1d}[rule]
+    unique = {} if rule == "or" else {"assume_unique": True}
+    return torch.from_numpy(np.sort(function(left, right, **unique)))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Coordinates by tensor name: sorted, unique, flat (row-major) positions, int64 of shape (n,). Empty tensors of
+    coordinates are left out, so equal sets are equal values."""
+
+    positions: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kept = {name: p for name, p in sorted(self.positions.items()) if p.numel()}
+        object.__setattr__(self, "positions", kept)
+
+    def _combine(self, other: "Selection", rule: str) -> "Selection":
+        names = {*self.positions, *other.positions}
+        return Selection({n: _merge(self.positions.get(n), other.positions.get(n), rule) for n in names})
+
+    def __or__(self, other: "Selection") -> "Selection":
+        return self._combine(other, "or")
+
+    def __and__(self, other: "Selection") -> "Selection":
+        return self._combine(other, "and")
+
+    def __sub__(self, other: "Selection") -> "Selection":
+        return self._combine(other, "sub")
+
+    def __xor__(self, other: "Selection") -> "Selection":
+        return self._combine(other, "xor")
+
+    def __len__(self) -> int:
+        return sum(p.numel() for p in self.positions.values())
+
+    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
+        return iter(self.positions.items())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Selection):
+            return NotImplemented
+        return self.positions.keys() == other.positions.keys() and all(
+            torch.equal(p, other.positions[n]) for n, p in self
+        )
+
+    def __hash__(self) -> int:
+        return hash(tuple((name, p.numel(), int(p.sum())) for name, p in self))
+
+
+@dataclass
+class _Buffer:
+    """At most a few k of the best scores seen so far, with where they were."""
+
+    k: int
+    names: list[str] = field(default_factory=list)
+    scores: list[np.ndarray] = field(default_factory=list)
+    owners: list[np.ndarray] = field(default_factory=list)
+    places: list[np.ndarray] = field(default_factory=list)
+    held: int = 0
+    threshold: float = 0.0
+
+    def add(self, name: str, scores: np.ndarray, places: np.ndarray) -> None:
+        if not self.names or self.names[-1] != name:
+            self.names.append(name)
+        self.scores.append(scores)
+        self.owners.append(np.full(scores.size, len(self.names) - 1, np.int32))
+        self.places.append(places)
+        self.held += scores.size
+        if self.held > 4 * self.k + 1024:
+            self.shrink()
+
+    def shrink(self) -> None:
+        """Keep exactly the k best; a partition cuts first, so that only ties at the edge need the full order."""
+        scores, owners, places = (np.concatenate(x) for x in (self.scores, self.owners, self.places))
+        if scores.size > self.k:
+            edge = np.partition(scores, scores.size - self.k)[scores.size - self.k]
+            above, ties = np.flatnonzero(scores > edge), np.flatnonzero(scores == edge)
+            ties = ties[np.lexsort((places[ties], self.order()[owners[ties]]))][: self.k - above.size]
+            best = np.concatenate([above, ties])
+            scores, owners, places = scores[best], owners[best], places[best]
+            self.threshold = float(edge)
+        self.scores, self.owners, self.places, self.held = [scores], [owners], [places], scores.size
+
+    def order(self) -> np.ndarray:
+        """The rank of each name in alphabetical order."""
+        return np.argsort(np.argsort(self.names, kind="stable"), kind="stable")
+
+    def ranking(self) -> "Ranking":
+        if not self.held:
+            return Ranking((), np.empty(0, np.int32), np.empty(0, np.int64))
+        self.shrink()
+        scores, owners, places = self.scores[0], self.owners[0], self.places[0]
+        best = np.lexsort((places, self.order()[owners], -scores))
+        return Ranking(tuple(self.names), owners[best], places[best])
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best scores of a pass, best first: `owners` index into `names`, `places` are flat positions."""
+
+    names: tuple[str, ...]
+    owners: np.ndarray
+    places: np.ndarray
+
+    def first(self, k: int) -> Selection:
+        """The k best (or all, if fewer): the selection that `top_k` would have made."""
+        owners, places = self.owners[:k], self.places[:k]
+        return Selection({self.names[o]: torch.from_numpy(np.sort(places[owners == o])) for o in np.unique(owners)})
+
+
+def rank(scores: Iterable[tuple[str, Tensor]], k: int) -> Ranking:
+    """Rank the k largest positive scores, in one pass that holds a few k entries.
+
+    `scores` yields (name, tensor of any shape), each name once, in any order. Holds exactly min(k, number of positive
+    scores); NaN counts as not positive. Ties are broken by (score descending, name, position), so the result does not
+    depend on the order of names, on sharding or on CHUNK.
+    """
+    buffer = _Buffer(max(k, 1))
+    for name, tensor in scores:
+        flat = tensor.detach().reshape(-1)
+        for start in range(0, flat.numel() if k > 0 else 0, CHUNK):
+            part = flat[start : start + CHUNK].float()
+            keep = part >= buffer.threshold if buffer.threshold > 0 else part > 0
+            places = keep.nonzero().squeeze(1)
+            if places.numel():
+                buffer.add(name, part[places].cpu().numpy(), places.cpu().numpy() + start)
+    return buffer.ranking()
+
+
+def top_k(scores: Iterable[tuple[str, Tensor]], k: int) -> Selection:
+    """Select exactly min(k, number of positive scores) coordinates of largest score: see `rank`."""
+    return rank(scores, k).first(k)
+
+
+def sample(sizes: Mapping[str, int], k: int, seed: int) -> Selection:
+    """Draw min(k, total) coordinates uniformly without replacement from tensors of the given sizes (the null)."""
+    names = sorted(sizes)
+    ends = np.cumsum([sizes[n] for n in names]) if names else np.zeros(1, np.int64)
+    drawn = np.sort(np.random.default_rng(seed).choice(ends[-1], size=min(k, int(ends[-1])), replace=False))
+    starts = np.concatenate([[0], ends[:-1]])
+    return Selection(
+        {
+            n: torch.from_numpy(drawn[(drawn >= a) & (drawn < b)] - a)
+            for n, a, b in zip(names, starts, ends, strict=False)
+        }
+    )

@@ -1,0 +1,189 @@
+"""Rates, intervals and paired tests: every number with its denominator and its interval.
+
+All fractions lie in [0, 1], and so do the limits of their intervals. Nothing here knows what was counted. Counts that
+cannot be (k > n, n < 0) are programming errors and raise ValueError; an empty sample raises Undecided, because the
+rate of nothing is not 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest, bootstrap
+
+from recover.errors import Undecided
+
+RESAMPLES = 9999  # of the bootstrap: its limits then move by less than 0.03 standard errors from seed to seed
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A number with its 95 % interval [low, high], from `n` items that were scored and `unscored` that were not."""
+
+    name: str
+    value: float
+    n: int
+    low: float
+    high: float
+    unscored: int = 0
+
+    def __post_init__(self) -> None:
+        _not_empty(self.name, self.n)
+
+
+def rate(name: str, k: int, n: int, unscored: int = 0) -> Measurement:
+    """Return the rate k / n with its Wilson 95 % interval.
+
+    Source: Wilson, Journal of the American Statistical Association 22 (1927).
+    """
+    _not_empty(name, n)
+    low, high = _wilson(k, n, 0.95)
+    return Measurement(name, k / n, n, low, high, unscored)
+
+
+def upper95(k: int, n: int) -> float:
+    """Return the one-sided 95 % Clopper-Pearson upper bound of a rate of which k of n were seen.
+
+    Exact: a true rate above the bound gives k or fewer with a probability below 5 %.
+    """
+    _not_empty("upper bound", n)
+    return float(binomtest(k, n, alternative="less").proportion_ci(0.95, method="exact").high)
+
+
+def mcnemar(b: int, c: int) -> float:
+    """Return the exact two-sided p of McNemar's test, `b` and `c` being the items that changed one way and the other.
+
+    Without any change there is nothing to tell the two apart: p = 1.
+    """
+    return float(binomtest(b, b + c).pvalue) if b + c else 1.0
+
+
+def paired_difference(
+    both: int, only_first: int, only_second: int, neither: int, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Return p2 - p1 of two rates measured on the same items, and the two limits of its interval.
+
+    `both` items are positive in both measurements, `only_first` in the first alone, and so on. Source: Newcombe,
+    Statistics in Medicine 17 (1998) 2635-2650, method 10: the two Wilson intervals, combined with their correlation.
+    """
+    n = both + only_first + only_second + neither
+    _not_empty("paired difference", n)
+    first, second = both + only_first, both + only_second
+    (low1, high1), (low2, high2) = _wilson(first, n, level), _wilson(second, n, level)
+    p1, p2 = first / n, second / n
+    phi = _phi(both, only_first, only_second, neither)
+    down = _combine(p2 - low2, high1 - p1, phi)
+    up = _combine(high2 - p2, p1 - low1, phi)
+    difference = (only_second - only_first) / n
+    return difference, max(-1.0, difference - down), min(1.0, difference + up)
+
+
+def mean(name: str, values: Sequence[float], seed: int = 0) -> Measurement:
+    """Return the mean of per-item values with a 95 % interval: Wilson for 0/1 values, else a percentile bootstrap.
+
+    Values that are all the same leave a bootstrap nothing to draw from. Where they lie in [0, 1] the interval then
+    allows for the share of items that n equal ones cannot rule out; elsewhere it has no width.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    _not_empty(name, x.size)
+    if _is_binary(x):
+        return rate(name, int(x.sum()), x.size)
+    if np.ptp(x) > 0:
+        low, high = _bootstrap(x, seed, "two-sided")
+    else:
+        low, high = _constant(float(x[0]), x.size)
+    return Measurement(name, float(x.mean()), x.size, low, high)
+
+
+def non_inferior(restored: Sequence[float], tuned: Sequence[float], margin: float, seed: int = 0) -> tuple[bool, float]:
+    """Return whether `restored` is at most `margin` worse than `tuned`, and the bound that says so.
+
+    Both hold one value in [0, 1] an item, the higher the better, in the same order. The bound is the one-sided 95 %
+    lower bound of mean(restored - tuned): Newcombe's for 0/1 values, else a percentile bootstrap. Differences that
+    are all the same get the bound that a fall to -1 in the share of items not ruled out by n would give.
+    """
+    new, old = np.asarray(restored, dtype=np.float64), np.asarray(tuned, dtype=np.float64)
+    if new.shape != old.shape:
+        raise ValueError(f"{new.size} restored values against {old.size} tuned ones: they must be of the same items")
+    _not_empty("non-inferiority", new.size)
+    bound = _lower_bound(new, old, seed)
+    return bound > -margin, bound
+
+
+def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float | None:
+    """Return the true rate behind one that an imperfect judge reported, clipped to [0, 1].
+
+    None where sensitivity + specificity <= 1: such a judge does no better than chance, and nothing can be recovered.
+    Source: Rogan and Gladen, American Journal of Epidemiology 107 (1978).
+    """
+    youden = sensitivity + specificity - 1.0
+    if youden <= 0.0:
+        return None
+    return min(1.0, max(0.0, (rate + specificity - 1.0) / youden))
+
+
+def _not_empty(name: str, n: int) -> None:
+    if n == 0:
+        raise Undecided(f"'{name}' has no scored item to be measured on; at least one is needed.")
+
+
+def _wilson(k: int, n: int, level: float) -> tuple[float, float]:
+    interval = binomtest(k, n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _phi(both: int, only_first: int, only_second: int, neither: int) -> float:
+    """Return the correlation of the two measurements, a positive one shrunk by Newcombe's continuity correction."""
+    n = both + only_first + only_second + neither
+    first, second = both + only_first, both + only_second
+    product = first * (n - first) * second * (n - second)
+    if product == 0:
+        return 0.0
+    covariance = float(both * neither - only_first * only_second)
+    return min(covariance, max(0.0, covariance - n / 2)) / sqrt(product)
+
+
+def _combine(a: float, b: float, phi: float) -> float:
+    return sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))  # rounding may take a perfect cancellation below 0
+
+
+def _is_binary(x: NDArray[np.float64]) -> bool:
+    return bool(np.isin(x, (0.0, 1.0)).all())
+
+
+def _bootstrap(x: NDArray[np.float64], seed: int, alternative: str) -> tuple[float, float]:
+    """Return the percentile bootstrap's 95 % limits of the mean, in batches that keep below 100 MB."""
+    interval = bootstrap(
+        (x,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        batch=max(1, 5_000_000 // x.size),
+        confidence_level=0.95,
+        alternative=alternative,
+        method="percentile",
+        random_state=np.random.default_rng(seed),  # called rng from scipy 1.15 on; the old name still works
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def _constant(value: float, n: int) -> tuple[float, float]:
+    """Return the limits of a mean of n equal values, the unseen share of items being at 0, or at 1."""
+    if not 0.0 <= value <= 1.0:
+        return value, value
+    unseen = float(binomtest(0, n).proportion_ci(0.95, method="exact").high)
+    return (1 - unseen) * value, (1 - unseen) * value + unseen
+
+
+def _lower_bound(new: NDArray[np.float64], old: NDArray[np.float64], seed: int) -> float:
+    """Return the one-sided 95 % lower bound of mean(new - old)."""
+    if _is_binary(new) and _is_binary(old):
+        both, only_old, only_new = ((new * old).sum(), (old * (1 - new)).sum(), (new * (1 - old)).sum())
+        neither = new.size - both - only_old - only_new
+        return paired_difference(int(both), int(only_old), int(only_new), int(neither), level=0.90)[1]
+    difference = new - old
+    if np.ptp(difference) > 0:
+        return _bootstrap(difference, seed, "greater")[0]
+    unseen = upper95(0, difference.size)
+    return float((1 - unseen) * difference[0] - unseen)

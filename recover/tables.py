@@ -1,0 +1,367 @@
+"""What a report says of a result, as text: numbers in words, the main table, the headline, the other tables.
+
+Nothing here knows Markdown, HTML or a terminal; each of them escapes what it shows.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from recover.result import Interval, JudgeInfo, Levels, Rate, Rates, Restoration, Result, SetReport, TaskReport
+
+NONE = "\u2013"
+ORDER = ("aligned", "tuned", "restored")
+OUTCOMES = {0: "done", 1: "decided, and failed", 2: "input error", 3: "could not decide", 130: "interrupted"}
+
+
+# Numbers
+
+
+def percent(value: float | None) -> str:
+    """A fraction in percent: one decimal, or two significant digits under 1 %."""
+    if value is None:
+        return NONE
+    if 0 < abs(value) < 1e-6:
+        return "< 0.0001 %" if value > 0 else "> -0.0001 %"
+    return f"{_hundredths(value)} %"
+
+
+def _hundredths(value: float) -> str:
+    hundred = 100 * value
+    if hundred in (0, 100):
+        return f"{hundred:.0f}"
+    size = abs(hundred)
+    if size >= 0.995:
+        return f"{hundred:.1f}"
+    return f"{hundred:.{min(1 - math.floor(math.log10(size)), 6)}f}"
+
+
+def interval(ends: Interval | None) -> str:
+    """An interval of fractions in percent: "[9.1, 16.2]", or nothing if it is unknown."""
+    if ends is None:
+        return ""
+    low, high = (f"{100 * end:.1f}" for end in ends)
+    return f"[{low}, {high}]".replace("-0.0", "0.0")
+
+
+def count(value: int | None) -> str:
+    """A whole number with its thousands apart."""
+    return NONE if value is None else f"{value:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time in the one or two units that a reader wants."""
+    if seconds is None:
+        return NONE
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(number: int | None) -> str:
+    """A number of bytes in MiB or GiB."""
+    if number is None:
+        return NONE
+    return f"{number / 2**30:.1f} GiB" if number >= 2**30 else f"{number / 2**20:.0f} MiB"
+
+
+def plain(text: str) -> str:
+    """Text from outside on one line, without the characters that steer a terminal or turn the reading direction."""
+    text = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
+    return re.sub("[\u202a-\u202e\u2066-\u2069]", "", text)
+
+
+# The main table
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One checkpoint's value in a row, with its interval and the count behind it, as far as they are known."""
+
+    value: float | None
+    ci95: Interval | None = None
+    n: int | None = None
+
+    @property
+    def share(self) -> str:
+        """The value in percent."""
+        return percent(self.value)
+
+    @property
+    def ends(self) -> str:
+        """The interval in percent."""
+        return interval(self.ci95)
+
+    @property
+    def text(self) -> str:
+        """The value and its interval in percent."""
+        return f"{self.share} {self.ends}".rstrip()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the main table: a label (with a name from outside in it) and a cell for every column."""
+
+    label: str
+    better: Literal["lower", "higher"]
+    cells: Mapping[str, Cell]
+
+    @property
+    def n(self) -> str:
+        """The number counted: one number, or a range where unscored answers make it differ between checkpoints."""
+        known = sorted({cell.n for cell in self.cells.values() if cell.n is not None})
+        return NONE.join(map(count, dict.fromkeys((known[0], known[-1])))) if known else NONE
+
+
+def columns(result: Result) -> list[str]:
+    """The checkpoints in reading order: aligned, tuned, restored, then any others as they were given."""
+    known = [name for name in ORDER if name in result.checkpoints]
+    return known + [name for name in result.checkpoints if name not in ORDER]
+
+
+def table(result: Result) -> list[Row]:
+    """The main table: harmful rate, over-refusal, degenerate answers and task score of every checkpoint."""
+    summary, names = result.summary, columns(result)
+    refuse = [prompts for prompts in result.sets if prompts.expect in ("refuse", None)]
+    comply = [prompts for prompts in result.sets if prompts.expect in ("comply", "answer", None)]
+    looks_alike = [prompts for prompts in result.sets if prompts.expect == "comply"]
+    harmful = [prompts for prompts in result.sets if prompts.expect == "refuse"]
+    rows = [_set_row("Harmful rate", _harmful, prompts, names) for prompts in refuse]
+    if len(harmful) != 1:
+        rows.append(_overall("Harmful rate, all sets", _harmful, harmful, summary.harmful, names))
+    rows += [_set_row("Over-refusal", _refused, prompts, names) for prompts in comply]
+    if len(looks_alike) != 1:
+        rows.append(_overall("Over-refusal, all sets", _refused, looks_alike, summary.over_refusal, names))
+    rows.append(_overall("Degenerate answers", _degenerate, result.sets, summary.degenerate, names))
+    rows += [_task_row(task, names) for task in result.tasks]
+    return [row for row in rows if any(cell.value is not None for cell in row.cells.values())]
+
+
+def _harmful(rates: Rates) -> Rate | None:
+    return rates.harmful
+
+
+def _refused(rates: Rates) -> Rate | None:
+    return rates.refused
+
+
+def _degenerate(rates: Rates) -> Rate | None:
+    return rates.degenerate
+
+
+Metric = Callable[[Rates], Rate | None]
+
+
+def _set_row(words: str, metric: Metric, prompts: SetReport, names: list[str]) -> Row:
+    cells = {}
+    for name in names:
+        rate = metric(prompts.rates.get(name, Rates()))
+        cells[name] = Cell(rate.rate, rate.ci95, rate.n) if rate else Cell(None)
+    return Row(f"{words}: {plain(prompts.name)}", "lower", cells)
+
+
+def _overall(words: str, metric: Metric, sets: Iterable[SetReport], levels: Levels, names: list[str]) -> Row:
+    sets = list(sets)
+    return Row(words, "lower", {name: _pooled(metric, sets, name, levels.get(name)) for name in names})
+
+
+def _pooled(metric: Metric, sets: Iterable[SetReport], name: str, value: float | None) -> Cell:
+    """The summary's value, with the interval of the pooled counts where these are what it summarises."""
+    rates = [rate for prompts in sets if name in prompts.rates and (rate := metric(prompts.rates[name]))]
+    k, n = sum(rate.k for rate in rates), sum(rate.n or 0 for rate in rates)
+    if value is None or not n or not math.isclose(value, k / n, abs_tol=1e-9):
+        return Cell(value)
+    if len(rates) == 1:
+        return Cell(value, rates[0].ci95, n)
+    from recover.stats import rate as measured
+
+    found = measured("overall", k, n)
+    return Cell(value, (found.low, found.high), n)
+
+
+def _task_row(task: TaskReport, names: list[str]) -> Row:
+    cells = {name: Cell(task.values.get(name), task.ci95.get(name), task.n) for name in names}
+    return Row(f"Task: {plain(task.name)} ({plain(task.metric)})", "higher", cells)
+
+
+# Sentences
+
+
+def headline(result: Result) -> str:
+    """The result in one or two sentences."""
+    said = _restored(result, result.restoration) if result.restoration else _measured(result)
+    return _caveat(result) + said
+
+
+def _caveat(result: Result) -> str:
+    words = "Partial result. " if result.status == "partial" else ""
+    limit = result.settings.get("limit")
+    return words + ("" if limit is None else f"Quick look at no more than {plain(str(limit))} prompts a set. ")
+
+
+def _restored(result: Result, made: Restoration) -> str:
+    summary = result.summary
+    weights = restored_weights(made)
+    changes = []
+    if change := _from_to(summary.harmful):
+        aligned = summary.harmful.get("aligned")
+        changes.append(
+            f"the harmful rate from {change}" + (f" (aligned: {percent(aligned)})" if aligned is not None else "")
+        )
+    if change := _from_to(summary.over_refusal):
+        changes.append(f"over-refusal from {change}")
+    said = f"Restoring {weights}" + (f" took {' and '.join(changes)}" if changes else " was not measured")
+    if summary.task_retention is None:
+        return f"{said}."
+    return f"{said}; the task score kept {percent(summary.task_retention)} of the tuned model's."
+
+
+def _from_to(levels: Levels) -> str:
+    tuned, restored = levels.get("tuned"), levels.get("restored")
+    return "" if tuned is None or restored is None else f"{percent(tuned)} to {percent(restored)}"
+
+
+def _measured(result: Result) -> str:
+    said = []
+    for words, levels in (("Harmful rate", result.summary.harmful), ("Over-refusal", result.summary.over_refusal)):
+        known = [f"{plain(name)} {percent(levels[name])}" for name in columns(result) if levels.get(name) is not None]
+        said += [f"{words}: {', '.join(known)}."] if known else []
+    return " ".join(said) or "No rates were measured."
+
+
+def restored_weights(made: Restoration) -> str:
+    """How many weights were restored, of how many."""
+    if made.restored is None:
+        return f"an unknown number of {count(made.weights)} weights"
+    share = "" if made.fraction is None else f" ({percent(made.fraction)})"
+    return f"{count(made.restored)} of {count(made.weights)} weights{share}"
+
+
+def facts(result: Result) -> list[tuple[str, str]]:
+    """What a reader wants besides the table: the weights restored, the time, the memory, the judge, the outcome."""
+    made = result.restoration
+    found = [("Outcome", f"{OUTCOMES.get(result.exit_code, 'unknown')} (exit code {result.exit_code})")]
+    if made:
+        found += [
+            ("Weights restored", restored_weights(made)),
+            ("Method", plain(made.method)),
+            ("Stopped", plain(made.stopped)),
+            ("Steps", f"{len(made.steps)}" + ("" if made.best_step is None else f", best {made.best_step}")),
+            ("Candidates", count(made.candidates)),
+            ("Time", duration(made.seconds)),
+            ("Peak memory", size(made.peak_rss_bytes)),
+        ]
+    found += [("Judge", _judge(judge)) for judge in result.judges]
+    return [(name, value) for name, value in found if value != NONE]
+
+
+def _judge(judge: JudgeInfo) -> str:
+    if judge.calibration is None:
+        known = "uncalibrated for harm" if judge.name == "rules" else "not calibrated on labelled answers"
+    else:
+        known = "calibrated: " + ", ".join(f"{key} {_value(value)}" for key, value in judge.calibration.items())
+    return plain(f"{judge.name} ({known}), fingerprint {judge.fingerprint[:16]}")
+
+
+# The other tables
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table of text; the first `left` columns hold words, the others numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+
+
+def grids(result: Result) -> list[Grid]:
+    """The tables of detail, those that have rows."""
+    made = (_rules(result), _every_rate(result), _pairs(result), _tasks(result), _categories(result), _steps(result))
+    return [grid for grid in made if grid.rows]
+
+
+def _rules(result: Result) -> Grid:
+    keys = tuple(dict.fromkeys(key for rule in result.rules for key in rule))
+    rows = tuple(tuple(_value(rule.get(key)) for key in keys) for rule in result.rules)
+    return Grid("Rules", tuple(plain(key) for key in keys), rows, left=len(keys))
+
+
+def _every_rate(result: Result) -> Grid:
+    header = ("set", "checkpoint", "harmful", "upper bound", "corrected", "refused", "degenerate", "unscored")
+    rows = []
+    for prompts in result.sets:
+        for name in columns(result):
+            if rates := prompts.rates.get(name):
+                harmful = rates.harmful or Rate(k=0)
+                bounds = (percent(harmful.upper95), percent(harmful.corrected))
+                others = (_of(rates.refused), _of(rates.degenerate), _of(rates.unscored))
+                rows.append((plain(prompts.name), plain(name), _of(rates.harmful), *bounds, *others))
+    return Grid("Counts by set", header, tuple(rows), left=2)
+
+
+def _of(rate: Rate | None) -> str:
+    if rate is None:
+        return NONE
+    return count(rate.k) if rate.n is None else f"{count(rate.k)} / {count(rate.n)}"
+
+
+def _pairs(result: Result) -> Grid:
+    header = ("set", "from", "to", "fixed", "broken", "both", "neither", "difference, points", "McNemar p")
+    rows = []
+    for prompts in result.sets:
+        for pair in prompts.pairs:
+            counts = (pair.fixed, pair.broken, pair.both, pair.neither)
+            change = NONE if pair.difference is None else f"{100 * pair.difference:+.1f} {interval(pair.ci95)}".rstrip()
+            p = NONE if pair.mcnemar_p is None else f"{pair.mcnemar_p:.3g}"
+            rows.append((plain(prompts.name), plain(pair.from_), plain(pair.to), *map(count, counts), change, p))
+    return Grid("The same prompts before and after", header, tuple(rows), left=3)
+
+
+def _tasks(result: Result) -> Grid:
+    decided = {True: "yes", False: "no", None: NONE}
+    rows = tuple(
+        (plain(task.name), count(task.n), percent(task.drop), percent(task.floor), decided[task.non_inferior])
+        for task in result.tasks
+    )
+    return Grid("Tasks", ("task", "n", "drop", "floor", "non-inferior"), rows)
+
+
+def _categories(result: Result) -> Grid:
+    names = columns(result)
+    rows = []
+    for prompts in result.sets:
+        metric = _harmful if prompts.expect in ("refuse", None) else _refused
+        for part in prompts.by_category:
+            cells = (_of(metric(part.rates[name])) if name in part.rates else NONE for name in names)
+            words = "harmful" if metric is _harmful else "refused"
+            rows.append((plain(prompts.name), plain(part.category), words, *cells))
+    return Grid("By category", ("set", "category", "counted", *map(plain, names)), tuple(rows), left=3)
+
+
+def _steps(result: Result) -> Grid:
+    header = ("step", "flips", "restored", "share", "objective", "harmful", "task", "taken", "note")
+    rows = tuple(
+        (
+            str(step.step), count(step.k), count(step.restored), percent(step.fraction),
+            NONE if step.objective is None else f"{step.objective:.4g}",
+            percent(step.harmful), percent(step.task), "yes" if step.accepted else "no", plain(step.note),
+        )
+        for step in (result.restoration.steps if result.restoration else ())
+    )  # fmt: skip
+    return Grid("Steps, on the validation prompts", header, rows)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

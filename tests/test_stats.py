@@ -1,0 +1,196 @@
+"""Intervals and tests against published values, and against their own promises where none is at hand."""
+
+import ast
+from collections.abc import Callable
+from math import comb
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import recover.stats
+from recover.errors import Exit, Undecided
+from recover.stats import (
+    Measurement,
+    mcnemar,
+    mean,
+    non_inferior,
+    paired_difference,
+    rate,
+    rogan_gladen,
+    upper95,
+)
+
+COUNTS = st.integers(0, 60)
+
+
+@pytest.mark.parametrize(("k", "n", "low", "high"), [(12, 700, 0.0098, 0.0297), (2, 100, 0.0055, 0.0700)])
+def test_a_rate_has_wilsons_interval(k: int, n: int, low: float, high: float) -> None:
+    measured = rate("harmful", k, n, unscored=3)
+    assert (measured.name, measured.value, measured.n, measured.unscored) == ("harmful", k / n, n, 3)
+    assert (measured.low, measured.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+@pytest.mark.parametrize(("k", "n", "bound"), [(12, 700, 0.0276), (2, 100, 0.0616), (0, 100, 0.0295), (0, 700, 0.0043)])
+def test_the_upper_bound_is_clopper_pearsons(k: int, n: int, bound: float) -> None:
+    assert upper95(k, n) == pytest.approx(bound, abs=5e-5)
+
+
+@given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))))
+def test_a_rate_at_the_upper_bound_gives_so_few_with_a_probability_of_5_percent(counts: tuple[int, int]) -> None:
+    k, n = counts
+    p = upper95(k, n)
+    assert sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1)) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_the_upper_bound_of_a_full_count_is_one() -> None:
+    assert upper95(7, 7) == 1.0
+
+
+@pytest.mark.parametrize(("n", "allowed"), [(100, 1), (330, 9), (550, 18), (700, 25)])
+def test_how_many_harmful_answers_an_upper_bound_of_5_percent_allows(n: int, allowed: int) -> None:
+    assert upper95(allowed, n) <= 0.05 < upper95(allowed + 1, n)
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "p"), [(5, 0, 0.0625), (6, 0, 0.03125), (10, 1, 0.01171875), (31, 8, 2.94e-4), (0, 0, 1.0), (4, 4, 1.0)]
+)
+def test_mcnemar_is_exact_and_symmetric(b: int, c: int, p: float) -> None:
+    assert mcnemar(b, c) == mcnemar(c, b) == pytest.approx(p, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("first_second", "published"),
+    [
+        # Complete response before and after consolidation therapy (Cavo et al. 2012), first minus second, in
+        # Fagerland, Lydersen and Laake, Statistical Analysis of Contingency Tables (2017), chapter 8; the authors'
+        # R package contingencytables prints these digits. Without the continuity correction of phi it would be
+        # -0.1174 to -0.0059.
+        ((59, 6, 16, 80), (-0.0621, -0.1186, -0.0046)),
+        # Newcombe 1998, table II, a = 36, b = 12, c = 2, d = 0: no correction, as phi is negative.
+        ((36, 12, 2, 0), (0.2000, 0.0569, 0.3404)),
+    ],
+)
+def test_the_paired_interval_is_the_published_one(
+    first_second: tuple[int, int, int, int], published: tuple[float, float, float]
+) -> None:
+    both, only_first, only_second, neither = first_second
+    swapped = paired_difference(both, only_second, only_first, neither)  # published as first minus second
+    assert swapped == pytest.approx(published, abs=5e-5)
+
+
+@given(COUNTS, COUNTS, COUNTS, COUNTS)
+def test_the_paired_interval_holds_the_difference_and_mirrors(a: int, b: int, c: int, d: int) -> None:
+    if a + b + c + d == 0:
+        return
+    difference, low, high = paired_difference(a, b, c, d)
+    assert -1 <= low <= difference <= high <= 1
+    assert difference == pytest.approx((c - b) / (a + b + c + d))
+    mirrored = paired_difference(a, c, b, d)
+    assert (-mirrored[0], -mirrored[2], -mirrored[1]) == pytest.approx((difference, low, high), abs=1e-12)
+    narrower = paired_difference(a, b, c, d, level=0.90)
+    assert low - 1e-12 <= narrower[1] <= narrower[2] <= high + 1e-12
+
+
+@pytest.mark.parametrize("cells", [(0.02, 0.28, 0.03, 0.67), (0.6, 0.1, 0.1, 0.2), (0.01, 0.02, 0.01, 0.96)])
+def test_the_paired_interval_covers_the_truth(cells: tuple[float, float, float, float]) -> None:
+    truth = cells[2] - cells[1]
+    tables = np.random.default_rng(0).multinomial(120, cells, size=1000)
+    covered = [low <= truth <= high for _, low, high in (paired_difference(*map(int, t)) for t in tables)]
+    assert np.mean(covered) >= 0.93  # 0.95, less three standard errors of the simulation
+
+
+def test_a_mean_of_ones_and_zeros_is_a_rate() -> None:
+    assert mean("exact_match", [1, 0, 1, 1]) == rate("exact_match", 3, 4)
+
+
+def test_a_mean_is_bootstrapped_and_its_seed_repeats_it() -> None:
+    values = np.random.default_rng(1).beta(2, 3, size=200)
+    measured = mean("f1", values.tolist(), seed=5)
+    error = 1.96 * values.std(ddof=1) / np.sqrt(200)
+    assert measured.value == pytest.approx(values.mean())
+    assert (measured.low, measured.high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.005)
+    assert measured == mean("f1", values.tolist(), seed=5)
+    assert measured != mean("f1", values.tolist(), seed=6)
+
+
+def test_a_constant_mean_does_not_claim_certainty() -> None:
+    few, many = mean("f1", [0.5] * 5), mean("f1", [0.5] * 500)
+    assert few.low < many.low < 0.5 < many.high < few.high
+    assert (few.low, few.high) == pytest.approx((0.5 - 0.2609, 0.5 + 0.2609), abs=1e-4)  # 1 - 0.025 ** (1 / 5) = 0.522
+    assert mean("perplexity", [7.0, 7.0]) == Measurement("perplexity", 7.0, 2, 7.0, 7.0)
+
+
+def test_no_loss_at_all_is_non_inferior_only_with_enough_items() -> None:
+    assert non_inferior([1.0] * 200, [1.0] * 200, margin=0.05)[0]
+    assert not non_inferior([1.0] * 20, [1.0] * 20, margin=0.05)[0]
+    assert non_inferior([0.5] * 200, [0.5] * 200, margin=0.05)[0]
+    passed, bound = non_inferior([0.5] * 20, [0.5] * 20, margin=0.05)
+    assert not passed
+    assert bound == pytest.approx(-(1 - 0.05 ** (1 / 20)))
+
+
+def test_non_inferiority_of_exact_matches_is_newcombes_bound() -> None:
+    tuned = [1.0] * 150 + [0.0] * 50
+    restored = [1.0] * 147 + [0.0] * 3 + [1.0] * 2 + [0.0] * 48
+    passed, bound = non_inferior(restored, tuned, margin=0.05)
+    assert passed
+    assert bound == paired_difference(147, 3, 2, 48, level=0.90)[1]
+    assert not non_inferior([1.0] * 130 + [0.0] * 70, tuned, margin=0.05)[0]
+
+
+def test_non_inferiority_of_graded_metrics_is_bootstrapped() -> None:
+    rng = np.random.default_rng(2)
+    tuned = rng.uniform(0.2, 0.8, size=300)
+    noise = rng.normal(0, 0.05, size=300)
+    passed, bound = non_inferior((tuned + noise).tolist(), tuned.tolist(), margin=0.02)
+    assert passed
+    assert bound == pytest.approx(noise.mean() - 1.645 * noise.std(ddof=1) / np.sqrt(300), abs=0.001)
+    assert not non_inferior((tuned + noise - 0.03).tolist(), tuned.tolist(), margin=0.02)[0]
+    assert non_inferior((tuned + noise).tolist(), tuned.tolist(), margin=0.02) == (passed, bound)
+
+
+def test_non_inferiority_needs_the_same_items() -> None:
+    with pytest.raises(ValueError, match="3 restored values against 2 tuned"):
+        non_inferior([1, 0, 1], [1, 0], margin=0.1)
+
+
+def test_rogan_gladen_corrects_and_clips() -> None:
+    # a true 1.74 % behind a specificity of 0.96 and a sensitivity of 0.96 reads 5.6 %
+    assert rogan_gladen(0.0174 * 0.96 + 0.9826 * 0.04, 0.96, 0.96) == pytest.approx(0.0174)
+    assert rogan_gladen(0.01, 0.9, 0.95) == 0.0
+    assert rogan_gladen(0.99, 0.9, 0.95) == 1.0
+    assert rogan_gladen(0.3, 1.0, 1.0) == pytest.approx(0.3)
+    assert rogan_gladen(0.3, 0.5, 0.5) is None
+    assert rogan_gladen(0.3, 0.2, 0.7) is None
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda: Measurement("harmful", 0.0, 0, 0.0, 1.0),
+        lambda: rate("harmful", 0, 0),
+        lambda: mean("harmful", []),
+        lambda: upper95(0, 0),
+        lambda: paired_difference(0, 0, 0, 0),
+        lambda: non_inferior([], [], 0.05),
+    ],
+)
+def test_an_empty_sample_is_undecided(measure: Callable[[], object]) -> None:
+    with pytest.raises(Undecided, match="no scored item") as caught:
+        measure()
+    assert caught.value.exit_code is Exit.UNDECIDED
+
+
+def test_impossible_counts_are_an_error() -> None:
+    with pytest.raises(ValueError, match="k"):
+        rate("harmful", 3, 2)
+
+
+def test_the_module_needs_neither_torch_nor_transformers() -> None:
+    tree = ast.parse(Path(recover.stats.__file__).read_text(encoding="utf-8"))
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert not {"torch", "transformers"} & {str(name).partition(".")[0] for name in imported}
