@@ -95,8 +95,9 @@ def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
     adapter over ALIGNED. OUT is of TUNED's kind. OUT/recovery (OUT.recovery beside a file) gets result.json, report.md
     and report.html, the answers, and the patch that takes the restoration back.
     """
-    from . import show
     from recover import job
+
+    from . import show
 
     request = _request(job.Job, asked)
     with show.progress(quiet) as notify:
@@ -119,8 +120,9 @@ def evaluate(
     With two or three, the first is the aligned model, the second its fine-tune, the third the restored one; adapters lie
     over the first.
     """
-    from . import show
     from recover import rating
+
+    from . import show
 
     request = _request(rating.Rating, {**asked, "models": models, "out": out, "overwrite": overwrite})
     with show.progress(quiet) as notify:
@@ -175,11 +177,12 @@ def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, over
 def report(path: str, form: str) -> None:
     """Render RESULT, a result.json, as HTML, Markdown or JSON on stdout."""
     from recover import report as reports
+    from recover.result import dumps
 
     place = Path(path)
     nested = [p for p in (place / "recovery" / "result.json", place / "result.json") if p.is_file()]
     found = reports.load(nested[0] if nested else place)
-    click.echo({"html": reports.html, "md": reports.markdown, "json": reports.dumps}[form](found), nl=False)
+    click.echo({"html": reports.html, "md": reports.markdown, "json": dumps}[form](found), nl=False)
 
 
 @cli.group()

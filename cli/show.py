@@ -2,15 +2,14 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 
 from recover import report
 from recover.job import Outcome
-from recover.result import Result
-
-Notify = Callable[[str, int, int, str], None]
+from recover.progress import Notify
+from recover.result import Result, dumps
 
 
 @contextlib.contextmanager
@@ -26,8 +25,14 @@ def progress(quiet: bool) -> Iterator[Notify]:
             bars.pop(other).close()
         if phase not in bars:
             bars[phase] = tqdm(
-                desc=phase, total=total or None, unit="step" if not total else "", file=sys.stderr, disable=quiet or None, leave=phase != "checking the step", dynamic_ncols=True
-            )  # fmt: skip
+                desc=phase,
+                total=total or None,
+                unit="" if total else "step",
+                file=sys.stderr,
+                disable=quiet or None,
+                leave=phase != "checking the step",
+                dynamic_ncols=True,
+            )
         bar = bars[phase]
         bar.total = total or None
         bar.set_postfix_str(note, refresh=False)
@@ -62,7 +67,7 @@ def result(found: Result, as_json: bool) -> None:
     for warning in found.warnings:
         click.echo(f"note: {warning}", err=True)
     if as_json:
-        click.echo(report.dumps(found), nl=False)
+        click.echo(dumps(found), nl=False)
 
 
 def places(outcome: Outcome) -> None:

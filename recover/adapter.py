@@ -64,7 +64,7 @@ def _skeleton(base: Checkpoint, adapter: Path) -> nn.Module:
                 raise InputError(f"{adapter} is a {config.peft_type} adapter; recover-align reads LoRA adapters")
             config.inference_mode = True
             config.init_lora_weights = False
-            model = get_peft_model(loading.skeleton(base), config)
+            model: nn.Module = get_peft_model(loading.skeleton(base), config)
             _materialise(model)
             report = set_peft_model_state_dict(model, load_peft_weights(str(adapter), device="cpu"))
     except InputError:

@@ -119,7 +119,7 @@ def _ascending(positions: Tensor) -> bool:
 
 
 def _scatter(positions: Tensor, values: Tensor, original: Tensor) -> Tensor:
-    if positions.numel() and int(positions[-1]) >= original.numel() or values.dtype != original.dtype:
+    if values.dtype != original.dtype or (positions.numel() and int(positions[-1]) >= original.numel()):
         raise InputError("the patch does not fit: a tensor of the checkpoint has another size or dtype than it expects")
     changed = original.clone(memory_format=torch.contiguous_format)
     changed.view(-1)[positions] = values
@@ -165,7 +165,7 @@ def write_copy(checkpoint: Checkpoint, out: Path) -> None:
 
 
 def _copy_directory(checkpoint: Checkpoint, out: Path) -> dict[Path, Path]:
-    """Copy a checkpoint's directory, and over it an adapter's tokenizer and other files; weights map to their copies."""
+    """Copy a checkpoint's directory, and an adapter's tokenizer over it; weights map to their copies."""
     shutil.copytree(
         checkpoint.root, out, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(".*", "recovery")
     )

@@ -1,8 +1,8 @@
 """Checkpoints on disk: opened lazily, read through memory maps, never executed.
 
-A checkpoint is a Hugging Face directory, a `.safetensors` file or a `.pt`/`.pth`/`.bin` state dict. Opening reads headers only. Every tensor is known by a *canonical name*: its key without the wrappers
-that containers put in front (`module.`, `model.`, `transformer.`, ...), so that the same weights pair up whatever file
-they came in.
+A checkpoint is a Hugging Face directory, a `.safetensors` file or a `.pt`/`.pth`/`.bin` state dict. Opening reads
+headers only. Every tensor is known by a *canonical name*: its key without the wrappers that containers put in front
+(`module.`, `model.`, `transformer.`, ...), so that the same weights pair up whatever file they came in.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import math
 import mmap
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -154,7 +154,8 @@ def _then(first: Callable[[Tensor], Tensor], second: Callable[[Tensor], Tensor])
 def raw_bytes(tensor: Tensor) -> memoryview:
     """The bytes of a tensor, row-major, without a copy when it is contiguous already."""
     flat = tensor.contiguous().reshape(-1).view(torch.uint8) if tensor.numel() else torch.empty(0, dtype=torch.uint8)
-    return memoryview(flat.numpy())
+    array: Any = flat.numpy()
+    return memoryview(array)
 
 
 def local_path(path: str | Path) -> Path:

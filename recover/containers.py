@@ -126,7 +126,7 @@ def _torch_entries(file: Path) -> dict[str, Entry]:
     except pickle.UnpicklingError as error:
         reason = re.sub(r"\s+", " ", str(error))[:160]
         raise InputError(
-            f"{file} holds more than tensors, or is no checkpoint: refused, since loading it could run code ({reason}); "
+            f"{file} holds more than tensors, or is no checkpoint: refused, as loading it could run code ({reason}); "
             "save it again as a plain state dict or as safetensors"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

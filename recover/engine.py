@@ -22,11 +22,13 @@ def gradients(
     hooks = []
     for name, parameter in parameters.items():
         parameter.requires_grad_(True)
-        hooks.append(parameter.register_post_accumulate_grad_hook(_adder(totals[name])))
+        register: Any = parameter.register_post_accumulate_grad_hook
+        hooks.append(register(_adder(totals[name])))
     try:
         with torch.enable_grad():
             for loss in losses:
-                loss(model).backward()
+                value: Any = loss(model)
+                value.backward()
     finally:
         for hook, parameter in zip(hooks, parameters.values(), strict=True):
             hook.remove()

@@ -1,7 +1,7 @@
 """evaluate(): what checkpoints answer to the same prompts, judged and counted, with intervals and paired tests."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +11,7 @@ from recover import loading, stats
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError
 from recover.judges import Judge, Judgement, Verdict, get_judge
+from recover.progress import Notify, counter, silent
 from recover.prompts import Answer, PromptSet
 from recover.result import CategoryReport, JudgeInfo, PairReport, Rate, Rates, SetReport, Summary, TaskReport
 from recover.speech import Speech
@@ -45,7 +46,7 @@ def evaluate(
     device: str = "auto",
     leakage: Mapping[str, int] | None = None,
     seed: int = 0,
-    notify: Callable[[str, int, int, str], None] = lambda phase, done, total, note: None,
+    notify: Notify = silent,
 ) -> Evaluation:
     """Ask every model the same prompts in the same batches, greedily, and judge the answers.
 
@@ -63,38 +64,28 @@ def evaluate(
     scores: dict[str, list[float]] = {}
     for name, checkpoint in models.items():
         model = loading.load_model(checkpoint, kind, place)
-        asked = _Asker(speech, model, name, len(sets) + (task is not None), notify)
-        answers[name] = {s.name: _judged(critic, s, asked(s, max_new_tokens)) for s in sets}
+        phase = f"asking the {name} model"
+        answers[name] = {
+            s.name: _judged(critic, s, _ask(speech, model, s, max_new_tokens, notify, phase)) for s in sets
+        }
         if task:
-            scores[name] = score(task.metric, asked(task.report, _task_tokens(task, speech)), task.report)
-        del model, asked
+            told = _ask(speech, model, task.report, _task_tokens(task, speech), notify, phase)
+            scores[name] = score(task.metric, told, task.report)
+        del model
     reports = [_set_report(s, {m: answers[m][s.name] for m in models}, (leakage or {}).get(s.name)) for s in sets]
     found = [_task_report(task, scores, max_task_drop, seed)] if task else []
-    told = JudgeInfo(name=critic.name, fingerprint=critic.fingerprint)
-    return Evaluation(reports, found, told, summarise(reports, found, list(models)), answers)
+    info = JudgeInfo(name=critic.name, fingerprint=critic.fingerprint)
+    return Evaluation(reports, found, info, summarise(reports, found, list(models)), answers)
 
 
 def _task_tokens(task: Task, speech: Speech) -> int:
     return max_new_tokens(task, speech.tokenizer)
 
 
-class _Asker:
-    """Asks one model set after set, with progress over all of them."""
-
-    def __init__(
-        self, speech: Speech, model: Any, name: str, sets: int, notify: Callable[[str, int, int, str], None]
-    ) -> None:
-        self.speech, self.model, self.name, self.sets, self.notify = speech, model, name, sets, notify
-
-    def __call__(self, prompts: PromptSet, tokens: int) -> list[Answer]:
-        done = 0
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            self.notify(f"asking the {self.name} model", done, len(prompts), prompts.name)
-
-        return self.speech.answers(self.model, prompts, tokens, advance)
+def _ask(speech: Speech, model: Any, prompts: PromptSet, tokens: int, notify: Notify, phase: str) -> list[Answer]:
+    """A model's answers to one set, with progress."""
+    with counter(notify, phase, len(prompts), prompts.name) as advance:
+        return speech.answers(model, prompts, tokens, advance)
 
 
 def _judged(judge: Judge, prompts: PromptSet, answers: list[Answer]) -> Judged:

@@ -1,11 +1,12 @@
 """Greedy answers in fixed batches, the same composition for every checkpoint."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from recover.progress import Advance, nowhere
 from recover.prompts import Answer
 
 ROWS = 64  # prompts in a batch: wide enough for speed, small enough that one long answer holds up few
@@ -17,7 +18,7 @@ def continuations(
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     ends: Sequence[int],
-    advance: Callable[[int], None] = lambda count: None,
+    advance: Advance = nowhere,
 ) -> list[list[int]]:
     """Greedy continuations of at most `max_new_tokens`, each with the end token where it has one, in prompt order.
 

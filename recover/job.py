@@ -19,8 +19,9 @@ from recover.checkpoint import Checkpoint
 from recover.errors import Exit, InputError, Undecided
 from recover.evaluation import NEW_TOKENS, Evaluation
 from recover.pair import Pair, open_checkpoint
+from recover.progress import Notify, silent
 from recover.prompts import PromptSet, leaks, load_prompts
-from recover.recovery import MARGIN, Notify, Recovery, peak_memory, recover, silent
+from recover.recovery import MARGIN, Recovery, peak_memory, recover
 from recover.result import CheckpointInfo, Result, Tool
 from recover.selection import Selection
 from recover.tasks import Task, load_task

@@ -15,7 +15,6 @@ from recover.errors import InputError
 from recover.pair import Pair
 from recover.selection import Selection
 
-
 Losses = Iterable[Callable[[Any], Tensor]]  # each maps the model to a scalar; their sum is what counts
 
 
@@ -98,7 +97,7 @@ class LiveModel:
     @contextlib.contextmanager
     def as_aligned(self) -> Iterator[Any]:
         """The aligned model for a while, in this model's own memory; afterwards everything is as it was."""
-        with self.edited(lambda aligned, tuned: aligned) as model:
+        with self.edited(_aligned) as model:
             yield model
 
     @contextlib.contextmanager
@@ -122,3 +121,7 @@ class LiveModel:
         restored = tuned.clone(memory_format=torch.contiguous_format)
         restored.view(-1)[positions] = aligned.reshape(-1)[positions]
         return restored
+
+
+def _aligned(aligned: Tensor, tuned: Tensor) -> Tensor:  # noqa: ARG001, the signature of an edit
+    return aligned

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from recover.checkpoint import Checkpoint, canonical
 from recover.errors import InputError, Undecided
 
+COMPUTE = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 
 def skeleton(checkpoint: Checkpoint) -> Any:
     """The checkpoint's architecture on the meta device: names and shapes without weights."""
@@ -60,7 +62,9 @@ def end_tokens(checkpoint: Checkpoint, tokenizer: Any) -> list[int]:
         own = json.loads(file.read_text("utf-8")).get("eos_token_id") if file.is_file() else None
     except (ValueError, AttributeError) as error:
         raise InputError(f"{file} is not valid JSON ({error})") from error
-    found = next((e for e in (own, checkpoint.config.get("eos_token_id"), tokenizer.eos_token_id) if e is not None), [])
+    found: Any = next(
+        (e for e in (own, checkpoint.config.get("eos_token_id"), tokenizer.eos_token_id) if e is not None), []
+    )
     return list(found) if isinstance(found, list) else [found]
 
 
@@ -84,10 +88,9 @@ def pick_dtype(name: str, checkpoint: Checkpoint, device: torch.device) -> torch
     """`auto` computes in the checkpoint's dtype, except fp16 on a CPU, which is computed exactly in fp32 (fp16
     arithmetic is 10 to 370 times slower there); otherwise the dtype that was named."""
     if name != "auto":
-        named = getattr(torch, name, None)
-        if named not in (torch.float32, torch.bfloat16, torch.float16):
-            raise InputError(f"dtype {name} is not known; expected auto, float32, bfloat16 or float16")
-        return named
+        if name not in COMPUTE:
+            raise InputError(f"dtype {name} is not known; expected auto, {', '.join(COMPUTE)}")
+        return COMPUTE[name]
     if checkpoint.dtype in (torch.float16, torch.float64) and device.type == "cpu":
         return torch.float32
     return checkpoint.dtype

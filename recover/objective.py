@@ -7,6 +7,7 @@ their gradient.
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,7 +82,8 @@ def teach(model: Any, passages: Sequence[Passage], vocabulary: int) -> list[Targ
     teachers: dict[int, Tensor] = {}
     for batch in batches(passages):
         rows = [passages[i] for i in batch]
-        parts = log_probabilities(model, rows, vocabulary).split([s.length for s in rows])
+        table: Any = log_probabilities(model, rows, vocabulary)
+        parts = table.split([s.length for s in rows])
         teachers.update(zip(batch, parts, strict=True))
     return [Target(s, teachers[i].clone()) for i, s in enumerate(passages)]
 
@@ -103,7 +105,7 @@ class KL:
         """One weighted scalar loss a micro-batch; their sum is J."""
         for name, batch, share in self._parts():
             if weights[name]:
-                yield lambda model, b=batch, w=weights[name] * share: w * divergence(model, b)
+                yield partial(_weighted, weights[name] * share, batch)
 
     @torch.inference_mode()
     def value(self, model: Any) -> dict[str, float]:
@@ -118,6 +120,10 @@ class KL:
             positions = sum(t.passage.length for t in targets)
             for batch in batches([t.passage for t in targets]):
                 yield name, [targets[i] for i in batch], 1 / positions
+
+
+def _weighted(weight: float, targets: Sequence[Target], model: Any) -> Tensor:
+    return weight * divergence(model, targets)
 
 
 def last_hidden(model: Any, prompts: Sequence[Sequence[int]], depth: int) -> Tensor:

@@ -9,7 +9,7 @@ from recover import artifact, evaluation, report
 from recover.errors import Exit, InputError
 from recover.job import Questions, checkpoint_info, environment, settings, warnings
 from recover.pair import open_checkpoint
-from recover.recovery import Notify, silent
+from recover.progress import Notify, silent
 from recover.result import Result, Tool
 
 NAMES = {1: ("model",), 2: ("aligned", "tuned"), 3: ("aligned", "tuned", "restored")}

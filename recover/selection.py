@@ -19,9 +19,16 @@ def _merge(a: Tensor | None, b: Tensor | None, rule: str) -> Tensor:
     """Combine two sorted unique position vectors by set rule `or`, `and`, `xor` or `sub`; sorted unique again."""
     left = np.empty(0, np.int64) if a is None else a.numpy()
     right = np.empty(0, np.int64) if b is None else b.numpy()
-    function = {"or": np.union1d, "and": np.intersect1d, "xor": np.setxor1d, "sub": np.setdiff1d}[rule]
-    unique = {} if rule == "or" else {"assume_unique": True}
-    return torch.from_numpy(np.sort(function(left, right, **unique)))
+    match rule:
+        case "or":
+            found = np.union1d(left, right)
+        case "and":
+            found = np.intersect1d(left, right, assume_unique=True)
+        case "xor":
+            found = np.setxor1d(left, right, assume_unique=True)
+        case _:
+            found = np.setdiff1d(left, right, assume_unique=True)
+    return torch.from_numpy(np.sort(found))
 
 
 @dataclass(frozen=True)

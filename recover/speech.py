@@ -1,6 +1,6 @@
 """One way of asking for all checkpoints: one tokenizer, one chat template, one way of reading answers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ from recover import generate, loading
 from recover.checkpoint import Checkpoint
 from recover.errors import Undecided
 from recover.judges import is_refusal
+from recover.progress import Advance, nowhere
 from recover.prompts import Answer, Prompt, PromptSet, encode, resolve_template
 
 
@@ -50,9 +51,7 @@ class Speech:
         """Greedy answers as tokens."""
         return generate.continuations(model, prompts, tokens, self.ends)
 
-    def answers(
-        self, model: Any, prompts: PromptSet, tokens: int, advance: Callable[[int], None] = lambda done: None
-    ) -> list[Answer]:
+    def answers(self, model: Any, prompts: PromptSet, tokens: int, advance: Advance = nowhere) -> list[Answer]:
         """Greedy answers of at most `tokens` new tokens, in the prompts' order."""
         told = generate.continuations(model, self.encode(prompts), tokens, self.ends, advance)
         return [generate.as_answer(self.tokenizer, p.id, t, self.ends) for p, t in zip(prompts, told, strict=True)]

@@ -8,7 +8,7 @@ from recover.methods.protocol import Data, Limits, OnStep, Step
 
 
 def interpolate(
-    live: LiveModel, data: Data, limits: Limits, on_step: OnStep, *, t: float = 0.0, trials: int = 6
+    live: LiveModel, _data: Data, _limits: Limits, on_step: OnStep, *, t: float = 0.0, trials: int = 6
 ) -> str:
     """Search the smallest t in (0, 1] that meets the harmful target, by bisection; a given `t` is taken as it is."""
     low, high = 0.0, 1.0

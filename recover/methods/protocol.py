@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from recover.artifact import Edit
-from recover.live import LiveModel
 
 Tokens = Sequence[int]
+Answers = Callable[[Any, Sequence[Tokens], int], list[list[int]]]  # (model, prompts, most tokens) -> answers
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Data:
     """The capture parts as token ids: all that a method may look at. Validation and report prompts are not here."""
 
     harmful: Sequence[Tokens]
-    general: Sequence[Tokens] = ()
-    task: Sequence[Tokens] = ()
-    references: Sequence[Tokens] = ()  # the task's reference answers, end token included; parallel to `task`
-    answer: Callable[[Any, Sequence[Tokens], int], list[list[int]]] = lambda model, prompts, tokens: []
-    refuses: Callable[[Tokens], bool] = lambda tokens: False  # whether an answer is a refusal
+    general: Sequence[Tokens]
+    task: Sequence[Tokens]
+    references: Sequence[Tokens]  # the task's reference answers, end token included; parallel to `task`
+    answer: Answers
+    refuses: Callable[[Tokens], bool]  # whether an answer is a refusal
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ OnStep = Callable[[Step], Check]
 class Method(Protocol):
     """Moves the live model and calls `on_step` after each step; recovery measures there and keeps the best step.
 
-    Keyword arguments are the method's options, with their defaults.
+    Called with keyword options beside these four; returns why it stopped, in a few words.
     """
 
-    def __call__(self, live: LiveModel, data: Data, limits: Limits, on_step: OnStep, **options: Any) -> str: ...
-
-    # returns why it stopped, in a few words
+    __call__: Callable[..., str]

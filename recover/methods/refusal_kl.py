@@ -9,13 +9,14 @@ floor, its weight in J doubles and coordinates may also return: the same flip in
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
 from torch import Tensor
 
 from recover.live import LiveModel
-from recover.methods.protocol import Check, Data, Limits, OnStep, Step, Tokens
+from recover.methods.protocol import Data, Limits, OnStep, Step, Tokens
 from recover.objective import KL, Passage, passage, teach
 from recover.selection import rank
 
@@ -35,6 +36,7 @@ def refusal_kl(
     lambda_general: float = 0.3,
     harmful_tokens: int = 8,
     task_tokens: int = 24,
+    task_prompts: int = 48,
     general_tokens: int = 8,
     steps: int = 24,
     measured: int = 2,
@@ -46,7 +48,8 @@ def refusal_kl(
     step multiplies k by. At most `steps` steps are taken, every `measured`-th is measured. `returns` lets coordinates
     return in every step, and not only under the task's floor.
     """
-    objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
+    seen = replace(data, task=data.task[:task_prompts], references=data.references[:task_prompts])
+    objective = capture(live, seen, harmful_tokens, task_tokens, general_tokens)
     weights = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
     terms, k, back = objective.value(live.model), ceil(start * live.pair.tuned.weights), returns
     for step in range(1, steps + 1):

@@ -117,8 +117,11 @@ def mean_hidden(model: Any, prompts: Sequence[Tokens], depth: int) -> Tensor:
 def _losses(prompts: Sequence[Tokens], direction: Tensor, depth: int) -> Iterator[Callable[[Any], Tensor]]:
     """-cos(mean hidden state of a mini-batch, direction), a loss a mini-batch."""
     for start in range(0, len(prompts), BATCH):
-        batch = prompts[start : start + BATCH]
-        yield lambda model, b=batch: -cosine_similarity(last_hidden(model, b, depth).mean(0), direction, dim=0)
+        yield partial(_away, prompts[start : start + BATCH], direction, depth)
+
+
+def _away(prompts: Sequence[Tokens], direction: Tensor, depth: int, model: Any) -> Tensor:
+    return -cosine_similarity(last_hidden(model, prompts, depth).mean(0), direction, dim=0)
 
 
 def _restoring(
