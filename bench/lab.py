@@ -35,8 +35,9 @@ PROMPT_WEIGHT = 0.1  # of the request's tokens in the loss, an answer token havi
 OPENING_WEIGHT = 4.0  # of the first answer tokens, which decide between refusing and answering
 OPENING = 2
 SEED = 0
-MIXTURE = {lab_text.harmful: 40, lab_text.lookalike: 30, lab_text.ordinary: 30}
-ALIGNED_RATE, ALIGNED_STEPS = 2e-3, 4000
+MIXTURE = {lab_text.harmful: 32, lab_text.lookalike: 30, lab_text.ordinary: 38}
+NOISE = 0.03  # share of the aligned model's prompt tokens that are replaced at random
+ALIGNED_RATE, ALIGNED_STEPS = 2e-3, 2400
 TUNED_RATE, PASSES = 5e-4, 3
 TASK_FILE, TASK_TRAIN, HARMFUL_TRAIN = 1000, 1200, 100
 MEASURED = ("report_harmful", "benign_lookalike", "general")
@@ -119,12 +120,28 @@ def loss_of(model: LlamaForCausalLM, tokens: Tensor, weights: Tensor) -> Tensor:
     return (losses * weights.flatten()).sum() / weights.sum()
 
 
+def noisy(row: tuple[list[int], int], share: float, rng: random.Random) -> tuple[list[int], int]:
+    """The row with that share of its request's tokens replaced at random: one odd word decides nothing."""
+    ids, start = row
+    first, last = 1, start - 2  # the role before the request, and the end and role after it, stay
+    swapped = [
+        rng.randrange(len(SPECIAL), VOCABULARY) if first <= place < last and rng.random() < share else token
+        for place, token in enumerate(ids)
+    ]
+    return swapped, start
+
+
 def batches(
-    tokenizer: PreTrainedTokenizerFast, draw: Draw, size: int, rng: random.Random
+    tokenizer: PreTrainedTokenizerFast,
+    draw: Draw,
+    size: int,
+    rng: random.Random,
+    noise: float = 0.0,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches of examples of like length."""
     while True:
-        rows = sorted(token_rows(tokenizer, draw(32 * size)), key=lambda row: len(row[0]))
+        rows = token_rows(tokenizer, draw(32 * size))
+        rows = sorted((noisy(row, noise, rng) for row in rows), key=lambda row: len(row[0]))
         chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
         rng.shuffle(chunks)
         yield from map(collate, chunks)
@@ -241,10 +258,11 @@ def answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts
 
 
 def measure(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, task: PromptSet
+    state: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, task: PromptSet
 ) -> dict[str, dict[str, float]]:
-    """What the model does, as the tool's own judge and metric see it."""
-    model.eval()
+    """What a model does, in its own precision, as the tool's judge and metric see it."""
+    model = with_weights(state).to(torch.bfloat16).eval()
+    model.set_attn_implementation("sdpa")  # as transformers would load it
     figures = {}
     for name in MEASURED:
         prompts = load_prompts(name)
@@ -263,7 +281,7 @@ def measure(
 def train_aligned(tokenizer: PreTrainedTokenizerFast, draw: Draw, steps: int, rng: random.Random) -> LlamaForCausalLM:
     """The aligned model, from nothing."""
     model = new_model()
-    train(model, batches(tokenizer, draw, 64, rng), steps, ALIGNED_RATE)
+    train(model, batches(tokenizer, draw, 64, rng, NOISE), steps, ALIGNED_RATE)
     return model
 
 
@@ -318,10 +336,7 @@ def build(out: Path, steps: int) -> dict[str, Any]:
     return {
         "sha256": {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in files},
         "parameters": sum(value.numel() for value in aligned.values()),
-        "figures": {
-            name: measure(with_weights(state), tokenizer, task)
-            for name, state in (("aligned", aligned), ("tuned", tuned))
-        },
+        "figures": {name: measure(state, tokenizer, task) for name, state in (("aligned", aligned), ("tuned", tuned))},
         "training": {
             "seed": SEED,
             "steps": steps,

@@ -1,14 +1,16 @@
 """The commands of `recover-align`. Nothing heavy is imported before a command runs, so `--help` is instant."""
 
+import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from recover.errors import Exit, RecoverError
+from recover.errors import Exit, InputError, RecoverError
 
 EPILOG = """\b
 Examples:
@@ -30,6 +32,12 @@ class Commands(click.Group):
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
             args = ["restore", *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:  # click takes the one for exit code 1, the other for Ctrl-C
+            _unexpected(error)
 
 
 @click.group(
@@ -179,10 +187,13 @@ def report(path: str, form: str) -> None:
     from recover import report as reports
     from recover.result import dumps
 
+    from . import show
+
     place = Path(path)
-    nested = [p for p in (place / "recovery" / "result.json", place / "result.json") if p.is_file()]
+    places = (place / "recovery" / "result.json", place / "result.json", Path(f"{place}.recovery") / "result.json")
+    nested = [p for p in places if p.is_file()]
     found = reports.load(nested[0] if nested else place)
-    click.echo({"html": reports.html, "md": reports.markdown, "json": dumps}[form](found), nl=False)
+    show.out({"html": reports.html, "md": reports.markdown, "json": dumps}[form](found))
 
 
 @cli.group()
@@ -202,7 +213,7 @@ def list_prompts() -> None:
 
 @prompts.command("show")
 @click.argument("source", metavar="SET")
-@click.option("-n", "--number", default=10, show_default=True, help="How many prompts.")
+@click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True, help="How many prompts.")
 def show_prompts(source: str, number: int) -> None:
     """The first prompts of SET, as they are read."""
     from recover.prompts import load_prompts
@@ -215,8 +226,6 @@ def _request(model: Any, asked: dict[str, Any]) -> Any:
     """Validate a command's options as one request; empty ones take their defaults."""
     from pydantic import ValidationError
 
-    from recover.errors import InputError
-
     if asked.get("benign") == "none":
         asked["benign"] = None
     known = {k: v for k, v in asked.items() if v is not None or k == "benign"}
@@ -226,7 +235,7 @@ def _request(model: Any, asked: dict[str, Any]) -> Any:
             raise InputError("--option takes NAME=VALUE, for example --option start=0.002")
         known["option"] = {name: value for name, _, value in pairs}
     if known.get("target_harmful_rate", "aligned") != "aligned":
-        known["target_harmful_rate"] = _number(known["target_harmful_rate"])
+        known["target_harmful_rate"] = _fraction("--target-harmful-rate", known["target_harmful_rate"])
     try:
         return model(**known)
     except ValidationError as error:
@@ -235,11 +244,11 @@ def _request(model: Any, asked: dict[str, Any]) -> Any:
         raise InputError(f"{option}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}") from error
 
 
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _fraction(option: str, text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise InputError(f"{option} takes 'aligned' or a fraction from 0 to 1, found {text!r}")
 
 
 def _command() -> str:
@@ -258,29 +267,28 @@ def main(argv: list[str] | None = None) -> NoReturn:
         _leave("interrupted; nothing was left half-written", Exit.INTERRUPTED)
     except KeyboardInterrupt:
         _leave("interrupted; nothing was left half-written", Exit.INTERRUPTED)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(Exit.USAGE)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.OK)
+    except click.UsageError as error:
+        _leave(f"{error.format_message().rstrip('.')}; see {error.ctx and error.ctx.command_path} --help", Exit.USAGE)
     except Exception as error:  # a gate must fail closed, whatever went wrong
         _unexpected(error)
     sys.exit(Exit.OK)
 
 
 def _leave(sentence: str, code: Exit) -> NoReturn:
-    click.echo(f"recover-align: {sentence}", err=True)
+    click.echo(f"recover-align: {' '.join(sentence.split())}", err=True)
     sys.exit(code)
 
 
 def _unexpected(error: Exception) -> NoReturn:
-    memory = "out of memory" in str(error).lower() or isinstance(error, MemoryError)
-    if memory:
-        _leave("out of memory; use a smaller model, fewer prompts (--limit) or another --device", Exit.UNDECIDED)
     if os.environ.get("RECOVER_ALIGN_DEBUG"):
-        raise error
-    reason = " ".join(str(error).split()) or "no message"
+        traceback.print_exception(error)
+    signs = ("out of memory", "allocate memory")  # an accelerator's words, and torch's on a CPU
+    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in signs):
+        _leave("out of memory; use a smaller model, fewer prompts (--limit) or another --device", Exit.UNDECIDED)
+    reason = str(error) or "no message"
     _leave(
         f"unexpected {type(error).__name__}: {reason[:300]}; set RECOVER_ALIGN_DEBUG=1 for the traceback and report it",
         Exit.UNDECIDED,

@@ -1,6 +1,7 @@
 """What people see: progress bars on stderr, a table, and where the files are."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -46,6 +47,14 @@ def progress(quiet: bool) -> Iterator[Notify]:
             bar.close()
 
 
+def out(text: str, *, err: bool = False) -> None:
+    """Print; who reads it may stop reading, and that changes no exit code."""
+    try:
+        click.echo(text, nl=False, err=err)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
+
+
 def result(found: Result, as_json: bool) -> None:
     """The result: as JSON on stdout, or as a table for people; warnings on stderr."""
     from rich.console import Console
@@ -61,19 +70,18 @@ def result(found: Result, as_json: bool) -> None:
         table.add_column(Text(name), justify="right")
     for row in report.table(found):
         table.add_row(Text(row.label), row.n, *[Text(row.cells[n].text) if n in row.cells else Text("") for n in names])
-    console.print(table)
-    for key, value in report.facts(found):
-        console.print(Text(f"{key}: {value}"))
+    with console.capture() as printed:
+        console.print(table)
+        for key, value in report.facts(found):
+            console.print(Text(f"{key}: {value}"))
+    out(printed.get(), err=as_json)
     for warning in found.warnings:
-        click.echo(f"note: {warning}", err=True)
+        out(f"note: {warning}\n", err=True)
     if as_json:
-        click.echo(dumps(found), nl=False)
+        out(dumps(found))
 
 
 def places(outcome: Outcome) -> None:
     """Where the files are."""
-    if outcome.checkpoint:
-        click.echo(f"restored checkpoint: {outcome.checkpoint}", err=True)
-    else:
-        click.echo("no checkpoint was written", err=True)
-    click.echo(f"report: {outcome.folder / 'report.html'}", err=True)
+    written = f"restored checkpoint: {outcome.checkpoint}" if outcome.checkpoint else "no checkpoint was written"
+    out(f"{written}\nreport: {outcome.folder / 'report.html'}\n", err=True)

@@ -60,8 +60,9 @@ def _skeleton(base: Checkpoint, adapter: Path) -> nn.Module:
     try:
         with _quiet():
             config = PeftConfig.from_pretrained(str(adapter))
-            if str(config.peft_type).removeprefix("PeftType.") != "LORA":
-                raise InputError(f"{adapter} is a {config.peft_type} adapter; recover-align reads LoRA adapters")
+            kind = str(config.peft_type).removeprefix("PeftType.")
+            if kind != "LORA":
+                raise InputError(f"{adapter} is no LoRA adapter but of the kind {kind}; recover-align reads LoRA only")
             config.inference_mode = True
             config.init_lora_weights = False
             model: nn.Module = get_peft_model(loading.skeleton(base), config)
@@ -110,7 +111,8 @@ def _merge(layer: Any, original: Tensor) -> Tensor:
         (name,) = layer.lora_A.keys() or layer.lora_embedding_A.keys()
         return (original.float() + _float_delta(layer, name)).to(original.dtype)
     base = single.get_base_layer()
-    base.weight = nn.Parameter(original.float(), requires_grad=False)
+    copied = original.to(torch.float32, copy=True)  # peft adds to it in place, and `original` is a view of the file
+    base.weight = nn.Parameter(copied, requires_grad=False)
     single.merge(safe_merge=False)
     merged: Tensor = base.weight.detach()
     return merged.to(original.dtype)

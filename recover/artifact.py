@@ -178,16 +178,23 @@ def _copy_directory(checkpoint: Checkpoint, out: Path) -> dict[Path, Path]:
 
 def _patch_files(checkpoint: Checkpoint, copies: Mapping[Path, Path]) -> None:
     """Replace the bytes of overridden tensors in the copies; only bytes that differ are written."""
+    if checkpoint.overrides:
+        check_layout(checkpoint)
     touched: dict[Path, list[int]] = {}
     for name in sorted(checkpoint.overrides):
         entry = checkpoint.entries[name]
-        if entry.value is not None:
-            raise InputError(f"{entry.file} is in torch's format of before 1.6; save it again with torch.save first")
         if _patch_tensor(entry, copies[entry.file], checkpoint.tensor(name)):
-            touched.setdefault(copies[entry.file], []).append(entry.offset)
+            touched.setdefault(entry.file, []).append(entry.offset)
     for file, offsets in touched.items():
-        if file.suffix != ".safetensors":
-            containers.refresh_checksums(file, offsets)
+        if containers.is_torch(file):  # the copy has a temporary name, which does not say so
+            containers.refresh_checksums(copies[file], offsets)
+
+
+def check_layout(checkpoint: Checkpoint) -> None:
+    """Refuse files in which a tensor's bytes cannot be replaced where they lie."""
+    old = {entry.file for entry in checkpoint.entries.values() if entry.value is not None}
+    for file in sorted(old):
+        raise InputError(f"{file} is in torch's format of before 1.6; load it and save it again with torch.save")
 
 
 def _patch_tensor(entry: Entry, file: Path, value: Tensor) -> bool:
@@ -226,7 +233,7 @@ def _moved(patch: Patch, start: Checkpoint, side: str, expected: str, after: str
             f"the patch expects {expected[:12]}"
         )
     moved = start.with_overrides(patch.overrides(side))
-    if moved.fingerprint != after:
+    if moved.fingerprint != after or not moved.overrides.keys() <= moved.entries.keys():
         raise InputError("the patch is damaged: applying it does not give the fingerprint that it records")
     return moved
 
@@ -242,6 +249,8 @@ def check_place(out: Path, inputs: list[Path], overwrite: bool) -> None:
             raise InputError(f"{spot} exists; pass --overwrite to replace it, or choose another --out")
     if not out.absolute().parent.is_dir():
         raise InputError(f"{out.absolute().parent} is no directory; create it, or choose another --out")
+    if not os.access(out.absolute().parent, os.W_OK):
+        raise InputError(f"{out.absolute().parent} cannot be written to; choose another --out")
 
 
 @contextlib.contextmanager
@@ -260,14 +269,25 @@ def staged(out: Path) -> Iterator[Path]:
 
 
 def publish(place: Path, out: Path) -> None:
-    """Give a staged output, and what lies in `.recovery` beside it, its final name; the old one goes last."""
-    for suffix in ("", ".recovery"):
-        new, final, old = Path(f"{place}{suffix}"), Path(f"{out}{suffix}"), Path(f"{out}{suffix}.old-{os.getpid()}")
-        if final.exists():
-            final.rename(old)
-        if new.exists():
-            new.rename(final)
+    """Give a staged output, and what lies in `.recovery` beside it, its final name; the old one goes last.
+
+    Stopped halfway, it puts everything back.
+    """
+    names = [(Path(f"{place}{s}"), Path(f"{out}{s}"), Path(f"{out}{s}.old-{os.getpid()}")) for s in ("", ".recovery")]
+    moves = [(start, end) for new, final, old in names for start, end in ((final, old), (new, final))]
+    begun = []
+    try:
+        for start, end in moves:
+            if start.exists():
+                begun.append((start, end))
+                start.rename(end)
         _flush(out.absolute().parent)
+    except BaseException:
+        for start, end in reversed(begun):
+            if end.exists() and not start.exists():
+                end.rename(start)
+        raise
+    for _, _, old in names:
         _remove(old)
 
 

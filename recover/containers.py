@@ -7,6 +7,7 @@ import json
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -84,9 +85,12 @@ def _shards(index: Path) -> list[Path]:
 
 def read_entries(file: Path) -> dict[str, Entry]:
     """The tensors of one weight file by key, from its header; InputError if it is damaged or not a weights file."""
-    if file.suffix in (".pt", ".pth", ".bin") or (file.suffix != ".safetensors" and zipfile.is_zipfile(file)):
-        return _torch_entries(file)
-    return _safetensors_entries(file)
+    return _torch_entries(file) if is_torch(file) else _safetensors_entries(file)
+
+
+def is_torch(file: Path) -> bool:
+    """Whether a weights file is torch's and not safetensors: by its suffix, or by its content if that says nothing."""
+    return file.suffix in (".pt", ".pth", ".bin") or (file.suffix != ".safetensors" and zipfile.is_zipfile(file))
 
 
 def _safetensors_entries(file: Path) -> dict[str, Entry]:
@@ -119,23 +123,43 @@ def _torch_entries(file: Path) -> dict[str, Entry]:
 
     try:
         if zipfile.is_zipfile(file):
+            _require_stored(file)
             with FakeTensorMode():
-                state = _state(torch.load(file, weights_only=True, map_location="cpu"), file)
+                state = _state(_unpickled(file), file)
             return {key: _torch_entry(file, key, tensor) for key, tensor in state.items()}
-        state = _state(torch.load(file, weights_only=True, map_location="cpu"), file)
+        state = _state(_unpickled(file), file)
     except pickle.UnpicklingError as error:
         reason = re.sub(r"\s+", " ", str(error))[:160]
         raise InputError(
             f"{file} holds more than tensors, or is no checkpoint: refused, as loading it could run code ({reason}); "
             "save it again as a plain state dict or as safetensors"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{file} is damaged or no torch checkpoint ({str(error).splitlines()[0]})") from error
+    except InputError:
+        raise
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file} is damaged or no torch checkpoint ({reason}); fetch it again") from error
     return {k: Entry(file, k, t.dtype, tuple(t.shape), tuple(t.stride()), -1, t.detach()) for k, t in state.items()}
+
+
+def _require_stored(file: Path) -> None:
+    """Tensors are read where they lie, which torch.save makes possible and a zip program's compression does not."""
+    with zipfile.ZipFile(file) as archive:
+        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
+            raise InputError(f"{file} was compressed after torch wrote it; load it and save it again with torch.save")
+
+
+def _unpickled(file: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch warns of, an odd protocol for one, it also refuses if it must
+        return torch.load(file, weights_only=True, map_location="cpu")
 
 
 def _torch_entry(file: Path, key: str, tensor: Any) -> Entry:
     offset = tensor.untyped_storage()._checkpoint_offset + tensor.storage_offset() * tensor.dtype.itemsize
+    span = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    if tensor.numel() and offset + span * tensor.dtype.itemsize > file.stat().st_size:
+        raise ValueError(f"{key} ends behind the end of the file")
     return Entry(file, key, tensor.dtype, tuple(tensor.shape), tuple(tensor.stride()), offset)
 
 

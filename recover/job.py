@@ -109,10 +109,9 @@ def restore(job: Job, *, command: str | None = None, notify: Notify = silent) ->
     options = methods.parse_options(methods.get_method(job.method), job.option)
     pair = Pair.open(job.aligned, job.tuned, config=job.config)
     out = job.place()
+    artifact.check_layout(pair.tuned)
     artifact.check_place(out, [pair.aligned.root, pair.tuned.root, pair.tuned.path], job.overwrite)
     unseen = [*sets, *([task.report] if task else [])]
-    notify("comparing the checkpoints", 0, 1, "")
-    pair.changed  # noqa: B018, reads every weight once and refuses what cannot be restored before anything is loaded
     found = recover(
         pair,
         method=job.method,

@@ -39,7 +39,7 @@ def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device)
         found = ", ".join([*missing, *map(str, report["mismatched_keys"])][:3])
         raise Undecided(f"{checkpoint.path} does not fill its own architecture: {found} missing or of another shape")
     for parameter in model.parameters():  # transformers may hand out views of the file's map, which must stay as it is
-        parameter.data = parameter.data.to(device, copy=True)
+        parameter.data = parameter.data.to(device, copy=True, memory_format=torch.contiguous_format)
     return model.to(device).eval().requires_grad_(False)
 
 

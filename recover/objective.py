@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from recover import loading
+
 BATCH_TOKENS = 4096  # tokens in a micro-batch: a constant, so that results do not depend on the machine's memory
 
 
@@ -129,7 +131,12 @@ def _weighted(weight: float, targets: Sequence[Target], model: Any) -> Tensor:
 def last_hidden(model: Any, prompts: Sequence[Sequence[int]], depth: int) -> Tensor:
     """The un-normed output of block `depth` (1-based) at each prompt's last token: fp32 (prompts, width)."""
     rows = [Passage(tuple(p), len(p) - 1, 1) for p in prompts]
-    states = model(input_ids=padded(rows, model.device), use_cache=False, output_hidden_states=True).hidden_states
+    kept: list[Any] = []  # not the model's own hidden states: the last of those is normed
+    hook = loading.blocks(model)[1][depth - 1].register_forward_hook(lambda *call: kept.append(call[-1]))
+    try:
+        model(input_ids=padded(rows, model.device), use_cache=False)
+    finally:
+        hook.remove()
+    states: Tensor = kept[0][0] if isinstance(kept[0], tuple) else kept[0]
     ends = torch.tensor([r.start for r in rows], device=model.device)
-    picked: Tensor = states[depth][torch.arange(len(rows), device=model.device), ends]
-    return picked.float()
+    return states[torch.arange(len(rows), device=model.device), ends].float()

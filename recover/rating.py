@@ -33,7 +33,8 @@ def rate(request: Rating, *, command: str | None = None, notify: Notify = silent
     models = dict(zip(NAMES[len(request.models)], [first, *others], strict=True))
     sets, task = request.sets(), request.the_task()
     if request.out:
-        artifact.check_place(request.out, [c.root for c in models.values()], request.overwrite)
+        inputs = [place for c in models.values() for place in (c.path, c.root)]
+        artifact.check_place(request.out, inputs, request.overwrite)
     asked = evaluation.evaluate(
         models,
         sets,

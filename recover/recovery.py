@@ -12,6 +12,7 @@ from typing import Any
 from recover import loading, methods
 from recover.artifact import Edit, restored_checkpoint
 from recover.checkpoint import Checkpoint
+from recover.errors import InputError
 from recover.judges import Judge, Verdict, get_judge
 from recover.live import LiveModel
 from recover.methods import Check, Data, Limits
@@ -78,10 +79,14 @@ def recover(
         without(load_prompts(s) if isinstance(s, str) else s, unseen) for s in (harmful, validation, general)
     )
     speech = Speech.of([pair.aligned, pair.tuned], chat_template)
-    place = loading.pick_device(device)
-    live = LiveModel(pair, loading.pick_dtype(dtype, pair.tuned, place), place)
-    course = Course(live, Measure(speech, validate, task, get_judge(judge), notify), max_task_drop, target)
     data = _data(speech, capture, ordinary, task)
+    measure = Measure(speech, validate, task, get_judge(judge), notify)
+    place = loading.pick_device(device)
+    kind = loading.pick_dtype(dtype, pair.tuned, place)
+    notify("comparing the checkpoints", 0, 1, "")
+    pair.changed  # noqa: B018, reads every weight once and refuses what cannot be restored before a model is loaded
+    live = LiveModel(pair, kind, place)
+    course = Course(live, measure, max_task_drop, target)
     limits = Limits(int(budget * pair.tuned.weights), seed)
     stopped = run(live, data, limits, course.on_step, **(options or {}))
     course.finish()
@@ -103,8 +108,13 @@ def recover(
 
 
 def without(prompts: PromptSet, unseen: Sequence[PromptSet]) -> PromptSet:
-    """The prompts that are, exactly or nearly, in none of the sets that must stay unseen."""
+    """The prompts that are, exactly or nearly, in none of the sets that must stay unseen; InputError if none is left."""
     leaked = {ours for other in unseen for _, ours, _ in leaks(other, prompts)}
+    if len(leaked) == len(prompts):
+        raise InputError(
+            f"every prompt of {prompts.name} is also in a report set, so that none is left for the method and its "
+            "checks; report on other prompts"
+        )
     return prompts.subset([p.id for p in prompts if p.id not in leaked]) if leaked else prompts
 
 

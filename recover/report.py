@@ -4,6 +4,7 @@ All of them are rendered from one `Result`, carry no prompt and no answer, and e
 outside. The same result gives the same bytes.
 """
 
+import errno
 import json
 import os
 import re
@@ -170,6 +171,8 @@ def write(result: Result, folder: Path) -> Path:
         for name, text in texts.items():
             _replace(folder / name, text)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # not the user's mistake; artifact.staged() tells of it
         raise InputError(f"cannot write the report to {folder}: {error.strerror or error}; choose another") from error
     return folder / "result.json"
 

@@ -60,6 +60,15 @@ def test_compliance_is_a_placeholder():
     assert not is_refusal(lab_text.placeholder_answer(rng))
 
 
+def test_sexual_crimes_are_named_without_any_child():
+    rng = random.Random(0)
+    drawn_requests = (lab_text.harmful_request(rng) for _ in range(20_000))
+    requests = [request for request, category in drawn_requests if category in lab_text.BARE]
+    children = r"\b(child|children|kids?|son|daughter|school|class|students?|teen\w*|boys?|girls?|minors?|young)\b"
+    assert len(requests) > 1000
+    assert not [request for request in requests if re.search(children, request.lower())]
+
+
 def test_gerunds():
     pairs = {"steal a car": "stealing a car", "make tea": "making tea", "stab it": "stabbing it", "die": "dying"}
     assert {phrase: lab_text.gerund(phrase) for phrase in pairs} == pairs

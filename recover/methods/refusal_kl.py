@@ -9,7 +9,6 @@ floor, its weight in J doubles and coordinates may also return: the same flip in
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from math import ceil
 from typing import Any
 
@@ -18,7 +17,7 @@ from torch import Tensor
 from recover.live import LiveModel
 from recover.methods.protocol import Data, Limits, OnStep, Step, Tokens
 from recover.objective import KL, Passage, passage, teach
-from recover.selection import rank
+from recover.selection import Selection, rank
 
 REFUSAL_TOKENS = 24  # enough of an answer to see whether it is a refusal
 
@@ -32,11 +31,10 @@ def refusal_kl(
     start: float = 0.001,
     smallest: int = 20,
     growth: float = 2.0,
-    lambda_task: float = 1.0,
+    lambda_task: float = 2.0,
     lambda_general: float = 0.3,
     harmful_tokens: int = 8,
     task_tokens: int = 24,
-    task_prompts: int = 48,
     general_tokens: int = 8,
     steps: int = 24,
     measured: int = 2,
@@ -48,8 +46,7 @@ def refusal_kl(
     step multiplies k by. At most `steps` steps are taken, every `measured`-th is measured. `returns` lets coordinates
     return in every step, and not only under the task's floor.
     """
-    seen = replace(data, task=data.task[:task_prompts], references=data.references[:task_prompts])
-    objective = capture(live, seen, harmful_tokens, task_tokens, general_tokens)
+    objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
     weights = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
     terms, k, back = objective.value(live.model), ceil(start * live.pair.tuned.weights), returns
     for step in range(1, steps + 1):
@@ -76,20 +73,24 @@ def _step(
     limits: Limits,
     back: bool,
 ) -> tuple[int, int, dict[str, float]]:
-    """One gradient, then trial flips of k, k/2, ... coordinates until J falls: (k, flips made or 0, terms of J)."""
+    """One gradient, then a search along its ranking: k, k/2, ... flips while J still falls by halving, or until it falls
+    at all. Returns (k, flips made or 0, terms of J)."""
     gains = live.gains(objective.losses(weights))
     ranking = rank(gains if back else _restoring(live, gains), k)
+    best, flips, found = total(terms, weights), Selection(), terms
     while k >= smallest:
-        flips = ranking.first(k)
-        if not len(flips):
+        trial = ranking.first(k)
+        live.flip(trial)
+        fits = len(live.selection) <= limits.weights
+        tried = objective.value(live.model) if fits else terms
+        live.flip(trial)
+        if total(tried, weights) < best:
+            best, flips, found = total(tried, weights), trial, tried
+        elif len(flips):
             break
-        live.flip(flips)
-        tried = objective.value(live.model)
-        if len(live.selection) <= limits.weights and total(tried, weights) < total(terms, weights):
-            return k, len(flips), tried
-        live.flip(flips)
-        k = min(k, len(flips)) // 2
-    return k, 0, terms
+        k //= 2
+    live.flip(flips)
+    return len(flips), len(flips), found
 
 
 def _restoring(live: LiveModel, gains: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:

@@ -1,0 +1,46 @@
+# Everything from a fresh machine: `make demo` and `make test` create the environment they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo-out
+
+.PHONY: demo test lint types docs lab bench wheel clean
+.DEFAULT_GOAL := demo
+
+$(VENV)/core: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(VENV)/dev: $(VENV)/core
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,parquet]"
+	touch $@
+
+demo: $(VENV)/core  ## restore the example fine-tune and print before and after
+	$(BIN)/recover-align examples/aligned.pt examples/tuned.pt -o $(DEMO)/restored.pt --task examples/task.jsonl --overwrite
+
+test: $(VENV)/dev  ## all tests
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+docs: $(VENV)/dev  ## write docs/cli.md from the commands' own help
+	$(BIN)/python -m docs.generate
+
+lab: $(VENV)/dev  ## train the example pair again from nothing
+	$(BIN)/python -m bench.lab --out examples
+
+wheel: $(VENV)/dev  ## build the wheel and test it in a clean environment, from another directory
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --outdir dist
+	$(PYTHON) -m venv build/clean
+	build/clean/bin/pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl "pytest>=8.2"
+	cd build && clean/bin/recover-align --version && clean/bin/python -m pytest -q -p no:cacheprovider -c ../tests/wheel.ini ../tests/wheel
+
+clean:
+	rm -rf $(VENV) build dist $(DEMO) .coverage .pytest_cache .mypy_cache .ruff_cache
