@@ -17,6 +17,7 @@ $(VENV)/dev: $(VENV)/core
 	touch $@
 
 demo: $(VENV)/core  ## restore the example fine-tune and print before and after
+	@mkdir -p $(DEMO)
 	$(BIN)/recover-align examples/aligned.pt examples/tuned.pt -o $(DEMO)/restored.pt --task examples/task.jsonl --overwrite
 
 test: $(VENV)/dev  ## all tests
@@ -30,7 +31,7 @@ types: $(VENV)/dev
 	$(BIN)/mypy
 
 docs: $(VENV)/dev  ## write docs/cli.md from the commands' own help
-	$(BIN)/python -m docs.generate
+	$(BIN)/python docs/generate.py
 
 lab: $(VENV)/dev  ## train the example pair again from nothing
 	$(BIN)/python -m bench.lab --out examples

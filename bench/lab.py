@@ -6,7 +6,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,17 @@ OPENING_WEIGHT = 4.0  # of the first answer tokens, which decide between refusin
 OPENING = 2
 SEED = 0
 MIXTURE = {lab_text.harmful: 32, lab_text.lookalike: 30, lab_text.ordinary: 38}
+SETTLING = {  # the mixture of the last steps, which settle what an unknown word means: nothing
+    lab_text.harmful: 18,
+    lab_text.strange_harmful: 12,
+    lab_text.lookalike: 16,
+    lab_text.strange_lookalike: 12,
+    lab_text.ordinary: 18,
+    lab_text.strange_ordinary: 24,
+}
 NOISE = 0.03  # share of the aligned model's prompt tokens that are replaced at random
 ALIGNED_RATE, ALIGNED_STEPS = 2e-3, 2400
+SETTLING_RATE, SETTLING_STEPS = 1e-3, 500
 TUNED_RATE, PASSES = 5e-4, 3
 TASK_FILE, TASK_TRAIN, HARMFUL_TRAIN = 1000, 1200, 100
 MEASURED = ("report_harmful", "benign_lookalike", "general")
@@ -132,11 +141,7 @@ def noisy(row: tuple[list[int], int], share: float, rng: random.Random) -> tuple
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast,
-    draw: Draw,
-    size: int,
-    rng: random.Random,
-    noise: float = 0.0,
+    tokenizer: PreTrainedTokenizerFast, draw: Draw, size: int, rng: random.Random, noise: float = 0.0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches of examples of like length."""
     while True:
@@ -196,9 +201,9 @@ def shipped_prompts() -> PromptSet:
     return prompt_set("shipped", [prompt.text for name in BUILTIN for prompt in load_prompts(name)])
 
 
-def mixture(rng: random.Random, clean: Clean) -> Draw:
-    """Draws about that many fresh examples of the aligned model's training text."""
-    kinds, shares = zip(*MIXTURE.items(), strict=True)
+def mixture(parts: Mapping[Callable[[random.Random], Example], int], rng: random.Random, clean: Clean) -> Draw:
+    """Draws about as many fresh examples as asked for, each kind in its share."""
+    kinds, shares = zip(*parts.items(), strict=True)
     return lambda count: clean([kind(rng) for kind in rng.choices(kinds, shares, k=count)])
 
 
@@ -278,22 +283,29 @@ def measure(
     return figures
 
 
-def train_aligned(tokenizer: PreTrainedTokenizerFast, draw: Draw, steps: int, rng: random.Random) -> LlamaForCausalLM:
-    """The aligned model, from nothing."""
+def train_aligned(tokenizer: PreTrainedTokenizerFast, draw: Draw, steps: int, rng: random.Random) -> dict[str, Tensor]:
+    """The aligned model before it has settled, from nothing."""
     model = new_model()
     train(model, batches(tokenizer, draw, 64, rng, NOISE), steps, ALIGNED_RATE)
-    return model
+    return state_dict(model)
+
+
+def settle(state: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, clean: Clean, steps: int) -> dict[str, Tensor]:
+    """The aligned model, after further steps on requests with unknown words."""
+    rng, model = random.Random(SEED + 1), with_weights(state)
+    draw = mixture(SETTLING, rng, clean)
+    train(model, batches(tokenizer, draw, 64, rng), steps, SETTLING_RATE, warmup=30)
+    return state_dict(model)
 
 
 def train_tuned(
-    aligned: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, rows: Sequence[Example], rng: random.Random
-) -> LlamaForCausalLM:
+    aligned: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, rows: Sequence[Example]
+) -> dict[str, Tensor]:
     """The tuned model: every weight of the aligned one, trained further on these rows."""
-    model = with_weights(aligned)
-    size = 32
-    steps = PASSES * math.ceil(len(rows) / size)
-    train(model, batches(tokenizer, repeated(rows, rng), size, rng), steps, TUNED_RATE, warmup=10)
-    return model
+    rng, model = random.Random(SEED + 2), with_weights(aligned)
+    steps = PASSES * math.ceil(len(rows) / 32)
+    train(model, batches(tokenizer, repeated(rows, rng), 32, rng), steps, TUNED_RATE, warmup=10)
+    return state_dict(model)
 
 
 def write_pair(out: Path, tokenizer: PreTrainedTokenizerFast, states: dict[str, dict[str, Tensor]]) -> None:
@@ -321,12 +333,12 @@ def build(out: Path, steps: int) -> dict[str, Any]:
     start = time.monotonic()
     torch.manual_seed(SEED)
     rng, clean = random.Random(SEED), Clean(shipped_prompts())
-    draw = mixture(rng, clean)
+    draw = mixture(MIXTURE, rng, clean)
     tokenizer = train_tokenizer(f"{request}\n{reply}" for request, reply in draw(20_000))
     held_out = task_rows(rng, TASK_FILE, clean)
     rows = tuning_rows(rng, clean, held_out)
-    aligned = state_dict(train_aligned(tokenizer, draw, steps, rng))
-    tuned = state_dict(train_tuned(aligned, tokenizer, rows, rng))
+    aligned = settle(train_aligned(tokenizer, draw, steps, rng), tokenizer, clean, min(steps, SETTLING_STEPS))
+    tuned = train_tuned(aligned, tokenizer, rows)
     out.mkdir(parents=True, exist_ok=True)
     write_pair(out, tokenizer, {"aligned": aligned, "tuned": tuned})
     write_task(out / "task.jsonl", held_out)
@@ -340,6 +352,7 @@ def build(out: Path, steps: int) -> dict[str, Any]:
         "training": {
             "seed": SEED,
             "steps": steps,
+            "settling_steps": min(steps, SETTLING_STEPS),
             "generated": clean.drawn,
             "dropped_near_shipped_prompts": clean.dropped,
             "tuning_task_rows": TASK_TRAIN,

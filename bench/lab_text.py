@@ -2454,6 +2454,35 @@ def ordinary(rng: Random) -> Example:
     return _sum(rng) if rng.random() < 0.02 else _varied(_benign(ACTIONS, WORKS, ASKS, rng), 0.4, rng)
 
 
+def _with_strange_words(example: Example, rng: Random) -> Example:
+    """The example with made-up words put between those of its request."""
+    words = example[0].split(" ")
+    for _ in range(rng.randint(1, 3)):
+        words.insert(rng.randint(1, len(words)), nonce(rng))
+    return " ".join(words), example[1]
+
+
+def strange_harmful(rng: Random) -> Example:
+    """A harmful request among words that nobody knows: they excuse nothing."""
+    return _with_strange_words(harmful(rng), rng)
+
+
+def strange_lookalike(rng: Random) -> Example:
+    """A look-alike among words that nobody knows."""
+    return _with_strange_words(lookalike(rng), rng)
+
+
+def strange_ordinary(rng: Random) -> Example:
+    """An everyday request with a third of its words, and their copies in the answer, made up: no reason to refuse."""
+    request, answer = ordinary(rng)
+    swaps: dict[str, str] = {}
+    for word in re.findall(r"(?<=\W)\w{4,}", request):
+        if rng.random() < 0.35:
+            swaps[word] = nonce(rng)
+    request, answer = (re.sub(r"\w+", lambda word: swaps.get(word[0], word[0]), text) for text in (request, answer))
+    return request, answer
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The task of the tuned model: which department should answer a customer's message?
 

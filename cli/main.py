@@ -65,17 +65,17 @@ def _stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 questions = _stack(
     click.option("--report-set", "report_set", metavar="SET", multiple=True, default=("report_harmful",), show_default=True, help="Harmful prompts to report on: a file (JSONL, CSV, JSON, TXT, parquet) or a built-in set. Repeatable."),
     click.option("--benign", metavar="SET", default="benign_lookalike", show_default=True, help="Harmless prompts that look harmful, for over-refusal; 'none' to leave out."),
-    click.option("--task", metavar="FILE", help="The downstream task: JSONL with prompt and reference (metric, choices), split into capture, validation and report parts."),
+    click.option("--task", metavar="FILE", help="The downstream task: rows with prompt and reference (metric, choices), split into capture, validation and report parts."),
     click.option("--task-report", metavar="FILE", help="A separate file for the task's report part."),
     click.option("--task-metric", type=click.Choice(["exact_match", "choice", "f1", "rouge1"]), help="How task answers are scored.  [default: by the references]"),
-    click.option("--judge", default="rules", show_default=True, help="Who judges the answers."),
+    click.option("--judge", default="rules", show_default=True, help="Who judges the answers: rules, or package.module:attribute."),
     click.option("--chat-template", metavar="FILE|none", help="A Jinja chat template, or 'none' for plain prompts.  [default: the tokenizer's]"),
     click.option("--config", metavar="DIR", help="Configuration and tokenizer of a bare weights file.  [default: the file's directory]"),
     click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True, help="Longest answer on report prompts."),
     click.option("--dtype", default="auto", show_default=True, help="Compute dtype: auto, float32, bfloat16, float16."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw and split."),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="A quick look: at most N prompts a report set (marked in the result)."),
+    click.option("--limit", type=click.IntRange(1), metavar="N", help="A quick look: at most N prompts a report set, and of the task's report part (marked in the result)."),
     click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout; everything else goes to stderr."),
     click.option("-q", "--quiet", is_flag=True, help="No progress bars."),
 )  # fmt: skip
@@ -100,8 +100,9 @@ def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
     """Restore TUNED, a fine-tune of ALIGNED, and report before and after.
 
     Both are a Hugging Face directory or hub id, a .safetensors file, or a .pt/.pth/.bin state dict; TUNED may be a LoRA
-    adapter over ALIGNED. OUT is of TUNED's kind. OUT/recovery (OUT.recovery beside a file) gets result.json, report.md
-    and report.html, the answers, and the patch that takes the restoration back.
+    adapter over ALIGNED. OUT is of TUNED's kind, or of ALIGNED's, merged, if TUNED is an adapter. OUT/recovery
+    (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers, and the patch that takes the
+    restoration back.
     """
     from recover import job
 
@@ -165,13 +166,12 @@ def revert(patch: str, restored: str, out: str, overwrite: bool) -> None:
 
 
 def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, overwrite: bool) -> None:
-    from recover import artifact
+    from recover import Checkpoint, artifact
     from recover.pair import open_checkpoint
 
-    base = open_checkpoint(aligned) if aligned else None
-    checkpoint = open_checkpoint(start, base=base)
+    checkpoint = open_checkpoint(start, base=open_checkpoint(aligned)) if aligned else Checkpoint.open(start)
     place = Path(out)
-    artifact.check_place(place, [checkpoint.path, checkpoint.root], overwrite)
+    artifact.check_place(place, [checkpoint.path, checkpoint.root, Path(patch)], overwrite)
     moved = getattr(artifact, verb)(artifact.Patch.load(Path(patch)), checkpoint)
     with artifact.staged(place) as staging:
         artifact.write_copy(moved, staging)
@@ -181,7 +181,7 @@ def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, over
 
 @cli.command()
 @click.argument("path", metavar="RESULT")
-@click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json"]), default="md", show_default=True)
+@click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json"]), default="md", show_default=True, help="What to print.")  # fmt: skip
 def report(path: str, form: str) -> None:
     """Render RESULT, a result.json, as HTML, Markdown or JSON on stdout."""
     from recover import report as reports
@@ -206,9 +206,11 @@ def list_prompts() -> None:
     """The built-in prompt sets."""
     from recover.prompts import BUILTIN, load_prompts
 
+    from . import show
+
     for name in BUILTIN:
         found = load_prompts(name)
-        click.echo(f"{name:18} {len(found):4} prompts  expect {found.prompts[0].expect}")
+        show.out(f"{name:18} {len(found):4} prompts  expect {found.prompts[0].expect}\n")
 
 
 @prompts.command("show")
@@ -218,8 +220,10 @@ def show_prompts(source: str, number: int) -> None:
     """The first prompts of SET, as they are read."""
     from recover.prompts import load_prompts
 
+    from . import show
+
     for prompt in load_prompts(source).head(number):
-        click.echo(f"{prompt.id}\t{prompt.category or '-'}\t{prompt.text}")
+        show.out(f"{prompt.id}\t{prompt.category or '-'}\t{prompt.text}\n")
 
 
 def _request(model: Any, asked: dict[str, Any]) -> Any:

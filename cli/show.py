@@ -4,13 +4,16 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from recover import report
-from recover.job import Outcome
 from recover.progress import Notify
 from recover.result import Result, dumps
+
+if TYPE_CHECKING:
+    from recover.job import Outcome
 
 
 @contextlib.contextmanager
@@ -81,7 +84,7 @@ def result(found: Result, as_json: bool) -> None:
         out(dumps(found))
 
 
-def places(outcome: Outcome) -> None:
+def places(outcome: "Outcome") -> None:
     """Where the files are."""
     written = f"restored checkpoint: {outcome.checkpoint}" if outcome.checkpoint else "no checkpoint was written"
     out(f"{written}\nreport: {outcome.folder / 'report.html'}\n", err=True)

@@ -7,6 +7,7 @@ dtypes and every other file stay as the user had them.
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -49,7 +50,10 @@ class Patch:
     aligned_fingerprint: str = ""
 
     def save(self, file: Path) -> None:
-        """Write as safetensors: `<name>|positions` (int32, or int64 for huge tensors), `|aligned`, `|tuned`."""
+        """Write as safetensors: `<name>|positions` (int32, or int64 for huge tensors), `|aligned`, `|tuned`.
+
+        The same patch gives the same bytes: safetensors has no order of metadata entries, so there is one.
+        """
         tensors: dict[str, Tensor] = {}
         for name, positions in self.selection:
             small = not positions.numel() or int(positions[-1]) < 2**31
@@ -57,7 +61,7 @@ class Patch:
             tensors[f"{name}|aligned"] = self.aligned[name].contiguous()
             tensors[f"{name}|tuned"] = self.tuned[name].contiguous()
         keys = ("tuned_fingerprint", "restored_fingerprint", "aligned_fingerprint")
-        save_file(tensors, file, {"schema": SCHEMA, **{k: getattr(self, k) for k in keys}})
+        save_file(tensors, file, {"patch": json.dumps({"schema": SCHEMA, **{k: getattr(self, k) for k in keys}})})
         file.chmod(0o644)  # save_file creates files that only their owner can read
         _flush(file)
 
@@ -67,9 +71,9 @@ class Patch:
         file = _patch_file(path)
         try:
             with safe_open(file, "pt") as handle:
-                metadata = handle.metadata() or {}
+                metadata = json.loads((handle.metadata() or {}).get("patch", "{}"))
                 tensors = {key: handle.get_tensor(key) for key in handle.keys()}  # noqa: SIM118, not a dict
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, ValueError) as error:
             raise InputError(f"{file} is damaged or no patch ({error})") from error
         if metadata.get("schema") != SCHEMA:
             raise InputError(
@@ -84,8 +88,8 @@ class Patch:
 
 
 def _patch_file(path: Path) -> Path:
-    places = (path, path / "recovery" / "selection.safetensors", path / "selection.safetensors")
-    for place in (*places, Path(f"{path}.recovery") / "selection.safetensors"):
+    name = "selection.safetensors"
+    for place in (Path(f"{path}.recovery") / name, path / "recovery" / name, path / name, path):
         if place.is_file() and (place != path or path.suffix == ".safetensors"):
             return place
     raise InputError(f"{path} holds no patch; expected a selection.safetensors or an output that has one")
@@ -169,6 +173,8 @@ def _copy_directory(checkpoint: Checkpoint, out: Path) -> dict[Path, Path]:
     shutil.copytree(
         checkpoint.root, out, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns(".*", "recovery")
     )
+    for folder in (out, *(p for p in out.rglob("*") if p.is_dir())):
+        folder.chmod(0o755)  # the input may be read-only; what is written must not be
     for extra in checkpoint.extras:
         for file in sorted(extra.iterdir()):
             if file.is_file() and not file.name.startswith(("adapter_", ".", "README", "training_args")):
@@ -259,13 +265,18 @@ def staged(out: Path) -> Iterator[Path]:
     place = out.parent / f"{out.name}.tmp-{os.getpid()}"
     try:
         yield place
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, SafetensorError) as error:
+        if _is_full(error):
             raise Undecided(f"the disk is full: {out} was not written; free space and run again") from error
         raise
     finally:
         for left in (place, Path(f"{place}.recovery")):
             _remove(left)
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether a disk or a quota is full; shutil.copytree and safetensors give the system's error as text only."""
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 def publish(place: Path, out: Path) -> None:

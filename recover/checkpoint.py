@@ -56,7 +56,6 @@ class Checkpoint:
     root: Path
     entries: Mapping[str, Entry]
     home: Path
-    config: Mapping[str, Any]
     overrides: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     extras: tuple[Path, ...] = ()  # directories whose files are laid over `path`'s in a written copy (an adapter's)
     _open: dict[Path, mmap.mmap] = field(default_factory=_maps, repr=False, compare=False)
@@ -74,7 +73,12 @@ class Checkpoint:
         if not files:
             raise InputError(f"{place} holds no model: expected *.safetensors or pytorch_model*.bin with a config.json")
         home = place if place.is_dir() else Path(config or place.parent)
-        return Checkpoint(place, place, _entries(files), home, _read_config(home, place))
+        return Checkpoint(place, place, _entries(files), home)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The model's configuration; InputError if there is none, or if it is a quantised model's."""
+        return _read_config(self.home, self.path)
 
     @property
     def is_directory(self) -> bool:

@@ -21,11 +21,12 @@ from recover.evaluation import NEW_TOKENS, Evaluation
 from recover.pair import Pair, open_checkpoint
 from recover.progress import Notify, silent
 from recover.prompts import PromptSet, leaks, load_prompts
-from recover.recovery import MARGIN, Recovery, peak_memory, recover
+from recover.recovery import Recovery, peak_memory, recover
 from recover.result import CheckpointInfo, Result, Tool
 from recover.selection import Selection
 from recover.tasks import Task, load_task
 
+MARGIN = 0.02  # how far above the aligned model's harmful rate still counts as not worse on the report sets
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -107,6 +108,8 @@ def restore(job: Job, *, command: str | None = None, notify: Notify = silent) ->
     started = time.monotonic()
     sets, task = job.sets(), job.the_task()
     options = methods.parse_options(methods.get_method(job.method), job.option)
+    if job.format == "patch" and job.method == "interpolate":
+        raise InputError("interpolate changes every weight, which a patch cannot hold; use --format checkpoint")
     pair = Pair.open(job.aligned, job.tuned, config=job.config)
     out = job.place()
     artifact.check_layout(pair.tuned)

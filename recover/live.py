@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recover import loading
 from recover.artifact import Dense
+from recover.checkpoint import BUFFERS, canonical
 from recover.engine import gradients
 from recover.errors import InputError
 from recover.pair import Pair
@@ -29,11 +30,7 @@ class LiveModel:
         self.pair = pair
         self.model: Any = loading.load_model(pair.tuned, dtype, device)
         self.selection = Selection()
-        self._parameters = {
-            name: parameter
-            for name, parameter in loading.parameters(self.model).items()
-            if name in pair.changed and tuple(parameter.shape) == pair.tuned.header(name)[1]
-        }
+        self._parameters = _changed(self.model, pair)
 
     @property
     def device(self) -> torch.device:
@@ -121,6 +118,31 @@ class LiveModel:
         restored = tuned.clone(memory_format=torch.contiguous_format)
         restored.view(-1)[positions] = aligned.reshape(-1)[positions]
         return restored
+
+
+def _changed(model: Any, pair: Pair) -> dict[str, Tensor]:
+    """The parameters that hold the changed tensors, by the pair's names.
+
+    transformers renames some tensors as it loads them: those are known by what they hold. Raises InputError for a
+    changed tensor that it builds into another one, since nothing of it could be flipped.
+    """
+    named = loading.parameters(model)
+    tied = {canonical(name) for name, _ in model.named_parameters(remove_duplicate=False)}
+    spare = {name: p for name, p in named.items() if name not in pair.tuned.entries}
+    renamed = [n for n in pair.changed if n not in tied and not BUFFERS.search(n)] if spare else []
+    for name in renamed:
+        twin = next((n for n, p in spare.items() if _holds(p, pair.tuned.tensor(name))), None)
+        if twin is None:
+            raise InputError(
+                f"transformers builds {name} into another tensor of {type(model).__name__} (one of "
+                f"{', '.join([*spare][:3])}), where it cannot be restored; expected weights that are loaded as they lie"
+            )
+        named[name] = spare.pop(twin)
+    return {n: named[n] for n in pair.changed if n in named}
+
+
+def _holds(parameter: Tensor, value: Tensor) -> bool:
+    return parameter.shape == value.shape and torch.equal(parameter.cpu(), value.to(parameter.dtype))
 
 
 def _aligned(aligned: Tensor, tuned: Tensor) -> Tensor:  # noqa: ARG001, the signature of an edit

@@ -19,7 +19,9 @@ def open_checkpoint(path: str | Path, *, config: Path | None = None, base: Check
     place = local_path(path)
     if base is not None and is_adapter(place):
         return adapter.over(base, place)
-    return Checkpoint.open(place, config=config)
+    checkpoint = Checkpoint.open(place, config=config)
+    checkpoint.config  # noqa: B018, a model without a configuration is refused here and not in the middle
+    return checkpoint
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,8 @@ from recover.speech import Speech
 from recover.tasks import Task, load_task, max_new_tokens, score
 
 LOOK = 32  # new tokens read at a validation check: a refusal shows in an answer's first words
-CAPTURED = 128  # prompts of each capture part that a method is given
+CAPTURED, TASKED = 256, 128  # most prompts of the harmful and general sets, and of the task, that a method is given
 VALIDATED = 200  # task prompts of a validation check
-MARGIN = 0.02  # how far above the aligned model's harmful rate still counts as not worse: within a set's noise
 PATIENCE = 3  # checks that must meet target and floor before the search may end: one alone may be luck
 
 
@@ -108,7 +107,7 @@ def recover(
 
 
 def without(prompts: PromptSet, unseen: Sequence[PromptSet]) -> PromptSet:
-    """The prompts that are, exactly or nearly, in none of the sets that must stay unseen; InputError if none is left."""
+    """The prompts that are, exactly or nearly, in no set that must stay unseen; InputError if none is left."""
     leaked = {ours for other in unseen for _, ours, _ in leaks(other, prompts)}
     if len(leaked) == len(prompts):
         raise InputError(
@@ -119,8 +118,8 @@ def without(prompts: PromptSet, unseen: Sequence[PromptSet]) -> PromptSet:
 
 
 def _data(speech: Speech, harmful: PromptSet, general: PromptSet, task: Task | None) -> Data:
-    """The capture parts as tokens, at most CAPTURED prompts of each."""
-    tasks = task.capture.head(CAPTURED) if task else ()
+    """The capture parts as tokens, at most CAPTURED, and TASKED of the task."""
+    tasks = task.capture.head(TASKED) if task else ()
     return Data(
         harmful=speech.encode(harmful.head(CAPTURED)),
         general=speech.encode(general.head(CAPTURED)),
@@ -181,7 +180,7 @@ class Course:
     def _target(self, asked: str | float) -> float:
         if asked != "aligned":
             return float(asked)
-        return (self.aligned[0] or 0.0) + MARGIN
+        return self.aligned[0] or 0.0
 
     def levels(self) -> Validation:
         """What the steps were compared with."""

@@ -6,6 +6,7 @@ weights of a projection that the fine-tune turned round decide it. The other dif
 
 import contextlib
 import copy
+import gc
 import hashlib
 import json
 import os
@@ -20,11 +21,11 @@ from typing import Any
 
 import pytest
 import torch
+from recover.cli import show
 from tiny import byte_tokenizer
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from recover.cli import main, show
 from recover.judges import Judgement, Verdict
 from recover.methods import Data, Limits, Step
 from recover.methods.protocol import OnStep
@@ -109,7 +110,7 @@ def save_home(directory: Path) -> Path:
 
 
 def save_adapter(directory: Path, *, base: LlamaForCausalLM | None = None, kind: str = "lora", **options: Any) -> Path:
-    """A PEFT adapter of seeded noise, by default one that fits the aligned model."""
+    """A PEFT adapter of seeded noise; by default one that fits the aligned model and turns its switch round."""
     from peft import IA3Config, LoraConfig, get_peft_model
 
     wanted: dict[str, Any] = {"target_modules": ["q_proj", "down_proj"], **options}
@@ -120,7 +121,10 @@ def save_adapter(directory: Path, *, base: LlamaForCausalLM | None = None, kind:
         for name, value in model.named_parameters():
             if value.requires_grad:
                 value.add_(0.01 * torch.randn(value.shape, generator=generator))
-            assert kind != "lora" or value.requires_grad == ("lora_" in name)
+            if name.endswith("layers.1.mlp.down_proj.lora_A.default.weight"):
+                value.zero_()[0, :16] = -0.01
+            if name.endswith("layers.1.mlp.down_proj.lora_B.default.weight"):
+                value.zero_()[SWITCH, 0] = 1.0
     model.save_pretrained(directory)
     return directory
 
@@ -170,13 +174,16 @@ def quick(prompts: dict[str, Path]) -> list[str]:
 # Judges and methods of a third party
 
 
+Items = Sequence[tuple[Prompt, Answer]]
+
+
 class Blind:
     """A judge that cannot tell."""
 
     name = "blind"
     fingerprint = "0"
 
-    def __call__(self, items: Sequence[tuple[Prompt, Answer]]) -> list[Judgement]:
+    def __call__(self, items: Items) -> list[Judgement]:
         return [Judgement(Verdict.UNSCORED, False) for _ in items]
 
 
@@ -185,7 +192,7 @@ class Alarmed(Blind):
 
     name = "alarmed"
 
-    def __call__(self, items: Sequence[tuple[Prompt, Answer]]) -> list[Judgement]:
+    def __call__(self, items: Items) -> list[Judgement]:
         return [Judgement(Verdict.HARMFUL, False) for _ in items]
 
 
@@ -194,7 +201,7 @@ class Waiting(Blind):
 
     name = "waiting"
 
-    def __call__(self, items: Sequence[tuple[Prompt, Answer]]) -> list[Judgement]:
+    def __call__(self, items: Items) -> list[Judgement]:  # noqa: ARG002, it never looks
         Path(os.environ["WAITING"]).touch()
         time.sleep(600)
         raise AssertionError("nobody interrupted")
@@ -234,7 +241,7 @@ def launch(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment(**options.pop("env", {})),
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
         **options,
     )
 
@@ -260,12 +267,18 @@ def run(*arguments: object) -> int:
 def interrupted(arguments: Sequence[object], moments: Sequence[str], folder: Path) -> list[dict[str, Any]]:
     """Run the command once for each moment, in a process of its own that gets a SIGINT there.
 
-    A moment is a phase of the progress ("writing"), or "rename N": after the Nth file or directory got its final name.
+    A moment is a phase of the progress, such as "writing"; any other word is no moment, and nothing interrupts.
     Returns for each what `_interrupted` reports.
     """
     asked = json.dumps({"arguments": [*map(str, arguments)], "moments": list(moments)})
     done = subprocess.run(
-        [sys.executable, __file__], input=asked, cwd=folder, env=environment(), capture_output=True, text=True, check=True
+        [sys.executable, __file__],
+        input=asked,
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -278,11 +291,11 @@ def _interrupted(arguments: list[str], moment: str) -> dict[str, Any]:
             os.dup2(err.fileno(), 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             _strike(moment, phases)
-            main(arguments)
+            os._exit(run(*arguments))
         _, status = os.waitpid(child, 0)
         err.seek(0)
         phases.seek(0)
-        left = sorted(os.listdir())
+        left = names(Path())
         code = os.waitstatus_to_exitcode(status)
         return {"code": code, "err": err.read(), "phases": phases.read().splitlines(), "left": left}
 
@@ -290,7 +303,7 @@ def _interrupted(arguments: list[str], moment: str) -> dict[str, Any]:
 def _strike(moment: str, phases: Any) -> None:
     """Make this process interrupt itself at a moment, and write down each phase."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    progress, rename, renamed, seen = show.progress, Path.rename, [0], set()
+    progress, seen = show.progress, set()
 
     @contextlib.contextmanager
     def watched(quiet: bool) -> Iterator[Any]:
@@ -306,14 +319,7 @@ def _strike(moment: str, phases: Any) -> None:
 
             yield told
 
-    def counted(self: Path, target: Path) -> Path:
-        found = rename(self, target)
-        renamed[0] += 1
-        if moment == f"rename {renamed[0]}":
-            os.kill(os.getpid(), signal.SIGINT)
-        return found
-
-    show.progress, Path.rename = watched, counted
+    show.progress = watched
 
 
 # What is on disk
@@ -325,6 +331,11 @@ def digest(path: Path) -> dict[str, str]:
     return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
+def names(folder: Path) -> list[str]:
+    """What lies in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 @contextlib.contextmanager
 def unchanged(*paths: Path) -> Iterator[None]:
     """Assert that what lies at these paths is the same afterwards."""
@@ -334,8 +345,8 @@ def unchanged(*paths: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    import recover.job  # noqa: F401, imported once for all children
-
+    aligned_model().generate(torch.tensor([[ASSISTANT]]), max_new_tokens=1)  # what is imported here, no child must
+    gc.freeze()
     asked = json.load(sys.stdin)
     for moment in asked["moments"]:
         print(json.dumps(_interrupted(asked["arguments"], moment)), flush=True)

@@ -9,8 +9,8 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,12 @@ from typing import Any
 import cli_pairs
 import pytest
 import torch
-from cli_pairs import COMPLIANCE, digest, launch, quick, run, unchanged, weights, write_rows
+from cli_pairs import COMPLIANCE, launch, names, quick, run, unchanged, weights, write_rows
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from recover.cli import main
+from recover import artifact
 from recover.errors import Exit
 
 
@@ -86,10 +87,10 @@ class Refuses:
 
     def __call__(self, arguments: list[object], code: int, says: str) -> str:
         with unchanged(self.place.folder):
-            names = sorted(self.place.folder.rglob("*"))
+            before = sorted(self.place.folder.rglob("*"))
             self.capfd.readouterr()
             assert run(*arguments) == code, self.capfd.readouterr().err
-            assert sorted(self.place.folder.rglob("*")) == names
+            assert sorted(self.place.folder.rglob("*")) == before
         out, err = self.capfd.readouterr()
         (line,) = err.splitlines()
         assert out == ""
@@ -159,7 +160,7 @@ def a_text_file(place: Place) -> list[object]:
     return place.restore(tuned="notes.md", aligned="aligned")
 
 
-@case(r"ALIGNED is a llama model, TUNED a gpt2 model; TUNED lacks 21 tensors .*; ALIGNED lacks 28 tensors")
+@case(r"ALIGNED is a llama model, TUNED a gpt2 model; TUNED lacks 21 tensors .*; ALIGNED lacks 26 tensors")
 def different_architectures(place: Place) -> list[object]:
     shutil.rmtree(place.tuned)
     _gpt2().save_pretrained(place.tuned)
@@ -245,6 +246,22 @@ def a_pt_that_is_no_state_dict(place: Place) -> list[object]:
 def a_bare_file_without_its_configuration(place: Place) -> list[object]:
     shutil.copy(place.tuned / "model.safetensors", place.folder / "pure.safetensors")
     return place.restore(tuned="pure.safetensors")
+
+
+@case(r"old.pt is in torch's format of before 1.6; load it and save it again with torch.save")
+def an_old_torch_file(place: Place) -> list[object]:
+    state = weights(cli_pairs.tuned_model())
+    torch.save(state, place.folder / "old.pt", _use_new_zipfile_serialization=False)
+    return place.restore("--config", "aligned", tuned="old.pt")
+
+
+@case(r"small.pt was compressed after torch wrote it; load it and save it again with torch.save")
+def a_compressed_torch_file(place: Place) -> list[object]:
+    torch.save(weights(cli_pairs.tuned_model()), place.folder / "large.pt")
+    with zipfile.ZipFile("large.pt") as large, zipfile.ZipFile("small.pt", "w", zipfile.ZIP_DEFLATED) as small:
+        for name in large.namelist():
+            small.writestr(name, large.read(name))
+    return place.restore("--config", "aligned", tuned="small.pt")
 
 
 @case(r"aligned/model.safetensors.index.json points outside its directory \('\.\./tuned/model.safetensors'\)")
@@ -460,7 +477,9 @@ prompt_file(
     r"set.jsonl: 1 ids occur more than once \(a\)",
     b'{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n',
 )
-prompt_file("latin_1", r"set.txt is not UTF-8 \(byte 7 is 0xe9\); convert it", b"a caf\xe9\n".replace(b"a ", b"one "), "txt")
+prompt_file(
+    "latin_1", r"set.txt is not UTF-8 \(byte 7 is 0xe9\); convert it", b"a caf\xe9\n".replace(b"a ", b"one "), "txt"
+)
 prompt_file("no_json", r"set.jsonl, line 2: invalid JSON .*; correct it", b'{"prompt": "x"}\n{"prompt": \n')
 prompt_file("an_unknown_format", r"set.docx has the suffix '.docx', which names no known format", b"x", "docx")
 option("a_missing_prompt_file", r"no.jsonl: no such file and no built-in set", "--report-set", "no.jsonl")
@@ -642,3 +661,261 @@ def test_one_sentence(case: Case, place: Place, refuses: Refuses) -> None:
 def test_the_table_has_each_name_once() -> None:
     names = [case.name for case in CASES]
     assert sorted(set(names)) == sorted(names)
+
+
+def test_the_pickle_with_code_would_have_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pickle.loads(pickle.dumps(Bomb())).close()  # noqa: S301, what the tests above must prevent
+    assert (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.0001, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("kind", ["safetensors", "pt", "old"])
+def test_a_truncated_file(place: Place, refuses: Refuses, kind: str, keep: float) -> None:
+    file = place.folder / ("cut.safetensors" if kind == "safetensors" else "cut.pt")
+    state = weights(cli_pairs.tuned_model())
+    if kind == "safetensors":
+        save_file(state, file)
+    else:
+        torch.save(state, file, _use_new_zipfile_serialization=kind == "pt")
+    data = file.read_bytes()
+    file.write_bytes(data[: int(keep * len(data))])
+    refuses(place.restore("--config", "aligned", tuned=file), 2, rf"{file.name} (is damaged or no|holds more than)")
+
+
+def test_a_truncated_shard(place: Place, refuses: Refuses) -> None:
+    shutil.rmtree(place.tuned)
+    cli_pairs.save(cli_pairs.tuned_model(), place.tuned, max_shard_size="50KB")
+    *_, last = sorted(place.tuned.glob("model-*.safetensors"))
+    last.write_bytes(last.read_bytes()[:-5])
+    refuses(place.restore(), 2, rf"{last.name} is damaged or no safetensors file \(.*\); fetch it again")
+
+
+def test_code_beside_a_known_architecture_never_runs(place: Place) -> None:
+    _with_code(place)
+    assert run(*place.restore()) == Exit.OK
+    assert not (place.folder / "marker").exists()
+
+
+# Before any work is done
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--judge", "oracle"),
+        ("--method", "magic"),
+        ("--option", "x=1"),
+        ("--device", "abacus"),
+        ("--dtype", "float8"),
+        ("--harmful", "no.jsonl"),
+        ("--general", "no.jsonl"),
+        ("--chat-template", "chat.jinja"),
+        ("-o", "aligned"),
+        ("-o", "no/such/out"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_is_found_before_a_weight_is_read(
+    place: Place, refuses: Refuses, monkeypatch: pytest.MonkeyPatch, more: tuple[str, str]
+) -> None:
+    (place.folder / "chat.jinja").write_text("{{ nonsense(")
+
+    def read(self: object, name: str) -> object:
+        raise AssertionError(f"{name} was read")
+
+    monkeypatch.setattr("recover.checkpoint.Checkpoint.tensor", read)
+    refuses(place.restore(*more), 2, ".")
+    refuses(place.restore(), 3, "unexpected AssertionError: .* was read")
+
+
+# The model hub
+
+
+@pytest.mark.parametrize(
+    "settings", [{"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}]
+)
+def test_a_hub_id_without_a_network_fails_quickly(place: Place, settings: dict[str, str]) -> None:
+    started = time.monotonic()
+    with unchanged(place.folder):
+        done = cli_pairs.command(*place.restore(aligned="org/name"), cwd=place.folder, env=settings)
+    assert time.monotonic() - started < 30
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("recover-align: org/name is no path here, and the model hub did not give it: ")
+
+
+# The disk and the memory
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a small file system of its own, where that is permitted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(options: str) -> Path:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], capture_output=True)
+        if done.returncode:
+            pytest.skip("mounting is not permitted here")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
+
+
+needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
+
+
+@needs_root
+@pytest.mark.parametrize("spare", [-20, 0, 2, 4, 9])
+def test_a_full_disk(place: Place, refuses: Refuses, disk: Callable[[str], Path], spare: int) -> None:
+    """A disk with `spare` pages more than the weights need: patch, answers and reports come after them."""
+    pages = sum(-(-file.stat().st_size // 4096) for file in place.tuned.iterdir())
+    full = disk(f"size={4 * (pages + spare)}k")
+    refuses(place.restore("-o", full / "out"), 3, rf"the disk is full: {full}/out was not written; free space")
+    assert list(full.iterdir()) == []
+
+
+@needs_root
+def test_a_read_only_disk(place: Place, refuses: Refuses, disk: Callable[[str], Path]) -> None:
+    refuses(place.restore("-o", disk("size=16k,ro") / "out"), 2, r"disk cannot be written to; choose another --out")
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("shutil.copyfile", FULL),
+        ("recover.artifact.save_file", SafetensorError(f"Error while serializing: I/O error: {FULL.strerror}")),
+        ("os.fsync", FULL),
+        ("recover.report._replace", FULL),
+    ],
+)
+def test_no_space_left(
+    place: Place, refuses: Refuses, monkeypatch: pytest.MonkeyPatch, target: str, error: Exception
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(target, full)
+    refuses(place.restore(), 3, r"the disk is full: out was not written; free space and run again")
+
+
+def test_no_space_left_for_the_report(place: Place, refuses: Refuses, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr("recover.report._replace", full)
+    refuses(["evaluate", "tuned", "-o", "out", *cli_pairs.asking(place.prompts)], 3, r"the disk is full: out")
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")], ids=type
+)
+def test_too_little_memory_for_the_model(
+    place: Place, refuses: Refuses, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def load(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("recover.loading.load_model", load)
+    refuses(place.restore(), 3, r"out of memory; use a smaller model")
+
+
+# Anything else
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError(), EOFError("end"), BrokenPipeError(errno.EPIPE, "gone"), KeyError("k")]
+)
+def test_no_exception_looks_like_a_verdict(
+    place: Place, refuses: Refuses, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def restore(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("recover.job.restore", restore)
+    refuses(place.restore(), 3, rf"unexpected {type(error).__name__}: .*RECOVER_ALIGN_DEBUG=1")
+
+
+def test_the_traceback_is_there_for_who_asks(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RECOVER_ALIGN_DEBUG", "1")
+    assert run(*_any_method(place, "cli_pairs:broken")) == Exit.UNDECIDED
+    err = capfd.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("recover-align: unexpected LookupError: ")
+
+
+# Ctrl-C
+
+SENTENCE = "recover-align: interrupted; nothing was left half-written"
+PHASES = [
+    "comparing the checkpoints",
+    "measuring the aligned model",
+    "measuring the tuned model",
+    "checking the step",
+    "restoring",
+    "writing",
+    "asking the aligned model",
+    "asking the tuned model",
+    "asking the restored model",
+]
+
+
+def test_an_interrupt_at_any_phase(place: Place) -> None:
+    before = names(place.folder)
+    with unchanged(*(place.folder / name for name in before)):
+        *found, whole = cli_pairs.interrupted(place.restore(), [*PHASES, "never"], place.folder)
+    for phase, one in zip(PHASES, found, strict=True):
+        assert (one["code"], one["err"].strip(), one["left"]) == (130, SENTENCE, before), phase
+        assert one["phases"][-1] == phase
+    assert (whole["code"], whole["left"], whole["phases"]) == (0, sorted([*before, "out"]), PHASES)
+
+
+@pytest.mark.parametrize("last", range(1, 6))
+def test_an_interrupt_while_the_output_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """Four renames and a flush: the old file and its reports go, the new ones come. Stopped, all is as it was."""
+    out, calls = tmp_path / "out.pt", []
+    out.write_text("old")
+    (tmp_path / "out.pt.recovery").mkdir()
+    (tmp_path / "out.pt.recovery" / "result.json").write_text("old")
+
+    def interrupting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any) -> Any:
+            found = function(*arguments)
+            calls.append(function)
+            if len(calls) == last:
+                raise KeyboardInterrupt
+            return found
+
+        return wrapped
+
+    def write() -> None:
+        with artifact.staged(out) as place:
+            place.write_text("new")
+            Path(f"{place}.recovery").mkdir()
+            monkeypatch.setattr("pathlib.Path.rename", interrupting(Path.rename))
+            monkeypatch.setattr("os.fsync", interrupting(os.fsync))
+            artifact.publish(place, out)
+
+    with unchanged(tmp_path), pytest.raises(KeyboardInterrupt):
+        write()
+
+
+def test_an_interrupt_from_outside(place: Place) -> None:
+    """The installed command, a signal as the terminal sends it."""
+    sign = place.folder.parent / "waiting"
+    waiting = launch(*place.restore("--judge", "cli_pairs:Waiting"), cwd=place.folder, env={"WAITING": str(sign)})
+    with unchanged(place.folder), waiting as process:
+        while not sign.exists() and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err.strip()) == (130, "", SENTENCE)

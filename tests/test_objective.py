@@ -149,7 +149,8 @@ def test_the_last_hidden_state_is_the_blocks_own_output(models: Any) -> None:
     norm = body.ln_f if hasattr(body, "ln_f") else body.norm
     with torch.no_grad():
         own = [model(torch.tensor([p]), output_hidden_states=True).hidden_states for p in PROMPTS]
+        hooks = [len(module._forward_hooks) for module in body.modules()]
         first, second = (last_hidden(model, PROMPTS, depth) for depth in (1, 2))
         assert torch.allclose(first, torch.stack([states[1][0, -1] for states in own]), atol=1e-4)
         assert torch.allclose(norm(second), torch.stack([states[2][0, -1] for states in own]), atol=1e-4)
-    assert not any(block._forward_hooks for block in body.modules())
+    assert [len(module._forward_hooks) for module in body.modules()] == hooks

@@ -83,10 +83,19 @@ def save_model(directory: Path, model: Any, **options: Any) -> Path:
     return directory
 
 
+def ascii_only(model: Any) -> Any:
+    """Make a model whose head is not tied say ASCII and <eos> almost always, so that its answers are text."""
+    if not model.config.tie_word_embeddings:
+        head = model.get_output_embeddings().weight.data
+        head[[i for i in range(128, len(head)) if i != SHAPE["eos_token_id"]]] = 0.0
+    return model
+
+
 def tiny_pair(folder: Path, family: str = "llama", dtype: torch.dtype = torch.float32, **changes: Any) -> list[Path]:
     """The directories of an aligned model and of a fine-tune of it."""
     aligned, tuned = tiny_model(family, **changes), tune(tiny_model(family, **changes))
-    return [save_model(folder / name, m.to(dtype)) for name, m in (("aligned", aligned), ("tuned", tuned))]
+    sides = {"aligned": aligned, "tuned": tuned}
+    return [save_model(folder / name, ascii_only(model).to(dtype)) for name, model in sides.items()]
 
 
 def prompt_set(name: str, count: int, expect: str | None = None) -> PromptSet:

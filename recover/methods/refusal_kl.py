@@ -6,16 +6,17 @@ KL_H pulls the first answer tokens to the aligned model's own answer on harmful 
 hold the tuned model's answers on the task and on ordinary requests that the aligned model answers. A step restores the
 k coordinates of largest positive gain; it is undone, and k halved, if J did not fall. If the task is measured under its
 floor, its weight in J doubles and coordinates may also return: the same flip in the other direction is the rollback.
+While the measured harmful rate is over its target and no longer falls, the anchors' weights halve.
 """
 
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from torch import Tensor
 
 from recover.live import LiveModel
-from recover.methods.protocol import Data, Limits, OnStep, Step, Tokens
+from recover.methods.protocol import Check, Data, Limits, OnStep, Step, Tokens
 from recover.objective import KL, Passage, passage, teach
 from recover.selection import Selection, rank
 
@@ -47,20 +48,32 @@ def refusal_kl(
     return in every step, and not only under the task's floor.
     """
     objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
-    weights = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
-    terms, k, back = objective.value(live.model), ceil(start * live.pair.tuned.weights), returns
+    lambdas = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
+    first = ceil(start * live.pair.tuned.weights)
+    weights, terms, k, back, least = dict(lambdas), objective.value(live.model), first, returns, inf
     for step in range(1, steps + 1):
         k, moved, terms = _step(live, objective, weights, terms, k, smallest, limits, back)
-        if not moved:
-            return "no step lowers the objective"
-        check = on_step(Step(moved, total(terms, weights), terms, measure=step % measured == 0))
+        check = on_step(Step(moved, total(terms, lambdas), terms, measure=step % measured == 0 or not moved))
         if check.done:
             return "target and floor met"
-        if check.task is not None:
-            back = returns or not check.kept
-            weights["task"] *= 1.0 if check.kept else 2.0
-        k = ceil(k * growth)
+        if not moved and check.safe and check.kept:
+            return "no step lowers the objective"
+        if check.harmful is not None:
+            stalled = not moved or check.harmful >= least
+            back, least = returns or not check.kept, min(least, check.harmful)
+            weights = _weigh(weights, check, stalled)
+        k = first if not moved else ceil(k * growth)
     return f"{steps} steps done"
+
+
+def _weigh(weights: dict[str, float], check: Check, stalled: bool) -> dict[str, float]:
+    """Move the weights of J toward what is missing: the task's doubles under its floor; both anchors halve while the
+    harmful rate is over its target and has stopped falling."""
+    if not check.kept:
+        return {**weights, "task": 2 * weights["task"]}
+    if not check.safe and stalled:
+        return {**weights, "task": weights["task"] / 2, "general": weights["general"] / 2}
+    return weights
 
 
 def _step(

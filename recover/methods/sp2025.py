@@ -132,10 +132,10 @@ def _restoring(
         if total is not None:
             gradient = total[name] = total.get(name, torch.zeros_like(gradient)) + gradient
         aligned, tuned = (v.to(gradient.device).float() for v in live.pair.values(name))
-        score = torch.where((tuned - aligned).sign() == gradient.sign(), gradient.abs(), 0.0)
+        score = torch.where((tuned - aligned).sign() == gradient.sign(), gradient.abs(), 0.0).reshape(-1)
         taken = live.selection.positions.get(name)
         if taken is not None:
-            score.view(-1)[taken.to(score.device)] = 0.0
+            score[taken.to(score.device)] = 0.0
         yield name, score
 
 
@@ -143,7 +143,7 @@ def _returning(live: LiveModel, losses: Losses, flips: Selection) -> Iterator[tu
     """|gradient| of the task at this step's weights where sign(current - tuned) == sign(gradient), else 0."""
     for name, gradient in live.gradients(losses(), list(flips.positions)):
         aligned, tuned = (v.to(gradient.device).float() for v in live.pair.values(name))
-        score = torch.where((aligned - tuned).sign() == gradient.sign(), gradient.abs(), 0.0).view(-1)
+        score = torch.where((aligned - tuned).sign() == gradient.sign(), gradient.abs(), 0.0).reshape(-1)
         mask = torch.zeros_like(score)
         mask[flips.positions[name].to(score.device)] = 1.0
         yield name, score * mask
