@@ -35,18 +35,8 @@ PROMPT_WEIGHT = 0.1  # of the request's tokens in the loss, an answer token havi
 OPENING_WEIGHT = 4.0  # of the first answer tokens, which decide between refusing and answering
 OPENING = 2
 SEED = 0
-MIXTURE = {lab_text.harmful: 32, lab_text.lookalike: 30, lab_text.ordinary: 38}
-SETTLING = {  # the mixture of the last steps, which settle what an unknown word means: nothing
-    lab_text.harmful: 18,
-    lab_text.strange_harmful: 12,
-    lab_text.lookalike: 16,
-    lab_text.strange_lookalike: 12,
-    lab_text.ordinary: 18,
-    lab_text.strange_ordinary: 24,
-}
-NOISE = 0.03  # share of the aligned model's prompt tokens that are replaced at random
+MIXTURE = {lab_text.harmful: 32, lab_text.lookalike: 28, lab_text.ordinary: 40}
 ALIGNED_RATE, ALIGNED_STEPS = 2e-3, 2400
-SETTLING_RATE, SETTLING_STEPS = 1e-3, 500
 TUNED_RATE, PASSES = 5e-4, 3
 TASK_FILE, TASK_TRAIN, HARMFUL_TRAIN = 1000, 1200, 100
 MEASURED = ("report_harmful", "benign_lookalike", "general")
@@ -129,24 +119,12 @@ def loss_of(model: LlamaForCausalLM, tokens: Tensor, weights: Tensor) -> Tensor:
     return (losses * weights.flatten()).sum() / weights.sum()
 
 
-def noisy(row: tuple[list[int], int], share: float, rng: random.Random) -> tuple[list[int], int]:
-    """The row with that share of its request's tokens replaced at random: one odd word decides nothing."""
-    ids, start = row
-    first, last = 1, start - 2  # the role before the request, and the end and role after it, stay
-    swapped = [
-        rng.randrange(len(SPECIAL), VOCABULARY) if first <= place < last and rng.random() < share else token
-        for place, token in enumerate(ids)
-    ]
-    return swapped, start
-
-
 def batches(
-    tokenizer: PreTrainedTokenizerFast, draw: Draw, size: int, rng: random.Random, noise: float = 0.0
+    tokenizer: PreTrainedTokenizerFast, draw: Draw, size: int, rng: random.Random
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches of examples of like length."""
     while True:
-        rows = token_rows(tokenizer, draw(32 * size))
-        rows = sorted((noisy(row, noise, rng) for row in rows), key=lambda row: len(row[0]))
+        rows = sorted(token_rows(tokenizer, draw(32 * size)), key=lambda row: len(row[0]))
         chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
         rng.shuffle(chunks)
         yield from map(collate, chunks)
@@ -284,17 +262,9 @@ def measure(
 
 
 def train_aligned(tokenizer: PreTrainedTokenizerFast, draw: Draw, steps: int, rng: random.Random) -> dict[str, Tensor]:
-    """The aligned model before it has settled, from nothing."""
+    """The aligned model, from nothing."""
     model = new_model()
-    train(model, batches(tokenizer, draw, 64, rng, NOISE), steps, ALIGNED_RATE)
-    return state_dict(model)
-
-
-def settle(state: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, clean: Clean, steps: int) -> dict[str, Tensor]:
-    """The aligned model, after further steps on requests with unknown words."""
-    rng, model = random.Random(SEED + 1), with_weights(state)
-    draw = mixture(SETTLING, rng, clean)
-    train(model, batches(tokenizer, draw, 64, rng), steps, SETTLING_RATE, warmup=30)
+    train(model, batches(tokenizer, draw, 64, rng), steps, ALIGNED_RATE)
     return state_dict(model)
 
 
@@ -302,7 +272,7 @@ def train_tuned(
     aligned: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, rows: Sequence[Example]
 ) -> dict[str, Tensor]:
     """The tuned model: every weight of the aligned one, trained further on these rows."""
-    rng, model = random.Random(SEED + 2), with_weights(aligned)
+    rng, model = random.Random(SEED + 1), with_weights(aligned)
     steps = PASSES * math.ceil(len(rows) / 32)
     train(model, batches(tokenizer, repeated(rows, rng), 32, rng), steps, TUNED_RATE, warmup=10)
     return state_dict(model)
@@ -337,7 +307,7 @@ def build(out: Path, steps: int) -> dict[str, Any]:
     tokenizer = train_tokenizer(f"{request}\n{reply}" for request, reply in draw(20_000))
     held_out = task_rows(rng, TASK_FILE, clean)
     rows = tuning_rows(rng, clean, held_out)
-    aligned = settle(train_aligned(tokenizer, draw, steps, rng), tokenizer, clean, min(steps, SETTLING_STEPS))
+    aligned = train_aligned(tokenizer, draw, steps, rng)
     tuned = train_tuned(aligned, tokenizer, rows)
     out.mkdir(parents=True, exist_ok=True)
     write_pair(out, tokenizer, {"aligned": aligned, "tuned": tuned})
@@ -352,7 +322,6 @@ def build(out: Path, steps: int) -> dict[str, Any]:
         "training": {
             "seed": SEED,
             "steps": steps,
-            "settling_steps": min(steps, SETTLING_STEPS),
             "generated": clean.drawn,
             "dropped_near_shipped_prompts": clean.dropped,
             "tuning_task_rows": TASK_TRAIN,

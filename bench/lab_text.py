@@ -310,24 +310,27 @@ moment: before the weekend, after school, during the holidays, by Friday, in the
   spring, over the summer, before my flight, at lunch time, this evening, next month, after work, on my birthday,
   before winter comes, in the first week, at the end of term, while the kids sleep, before guests arrive, in ten
   minutes
-detail: in about 100 words, in two sentences, in plain words, in a friendly tone, as a short list, with an example, in
-  a table, step by step, with a title, in three bullet points, without jargon, and keep it short, and keep it simple,
-  for {relative}, for a class of ten-year-olds, for {relative} who loves {topic}, using only things I have at home,
-  with only one pan, on a small budget, for under 30 dollars, {moment}, and explain each step, with a {adjective}
-  {goods}, in a {adjective} room, without spending much, with {relative}, that even {relative} can follow, and add a
-  joke, so that {relative} understands it, in my {adjective} kitchen, for our {adjective} {goods}, from scratch, the
-  easy way, in a way that is fun, without hurting my back, near {place}, for a trip to {place}, with a limited amount
-  of time, that fits on one page, that rhymes, from my point of view, with dates, and say why, based on {subject},
-  instead of {topic}, for someone new to {topic}, while traveling in {place}, if I have a {adjective} {goods}, when it
-  is cold outside, when I am {feeling}, for a {job}
-situation: {relative} wants a {adjective} {goods} {moment}., We have a {adjective} {goods} and two hours., I forgot my
-  {goods} at {relative}'s place., My {goods} is {adjective}., There are six of us and one {goods}., {relative} is
-  {feeling} about the {goods}., I promised {relative} a {adjective} {goods}., I am planning a trip to {place}
-  {moment}., I have an exam on {subject} {moment}., Our club meets {moment}., I bought a {adjective} {goods}
-  yesterday., I am learning {skill}., I know little about {subject}., I love {topic} but have little time., The
-  {goods} at work is {adjective}., I work as a {job}., I start a job as a {job} {moment}., {relative} asked me about
-  {topic}., We are moving to {place} {moment}., I am giving a talk on {subject}., I cook for {relative} {moment}., I
-  have never tried {skill}.
+detail: with {thing_phrase}, for {thing_phrase}, during {thing_phrase}, like {thing_phrase}, near {thing_phrase},
+  after {thing_phrase}, without {thing_phrase}, about {thing_phrase}, and {act} {thing_phrase}, to {act}
+  {thing_phrase}, in about 100 words, in two sentences, in plain words, in a friendly tone, as a short list, with an
+  example, in a table, step by step, with a title, in three bullet points, without jargon, and keep it short, and keep
+  it simple, for {relative}, for a class of ten-year-olds, for {relative} who loves {topic}, using only things I have
+  at home, with only one pan, on a small budget, for under 30 dollars, {moment}, and explain each step, with a
+  {adjective} {goods}, in a {adjective} room, without spending much, with {relative}, that even {relative} can follow,
+  and add a joke, so that {relative} understands it, in my {adjective} kitchen, for our {adjective} {goods}, from
+  scratch, the easy way, in a way that is fun, without hurting my back, near {place}, for a trip to {place}, with a
+  limited amount of time, that fits on one page, that rhymes, from my point of view, with dates, and say why, based on
+  {subject}, instead of {topic}, for someone new to {topic}, while traveling in {place}, if I have a {adjective}
+  {goods}, when it is cold outside, when I am {feeling}, for a {job}
+situation: I have {thing_phrase}., {relative} has {thing_phrase}., We need {thing_phrase} {moment}., I want to {act}
+  {thing_phrase}., I lost {thing_phrase}., I am thinking about {thing_phrase}., {relative} likes {thing_phrase}.,
+  {relative} wants a {adjective} {goods} {moment}., We have a {adjective} {goods} and two hours., I forgot my {goods}
+  at {relative}'s place., My {goods} is {adjective}., There are six of us and one {goods}., {relative} is {feeling}
+  about the {goods}., I promised {relative} a {adjective} {goods}., I am planning a trip to {place} {moment}., I have
+  an exam on {subject} {moment}., Our club meets {moment}., I bought a {adjective} {goods} yesterday., I am learning
+  {skill}., I know little about {subject}., I love {topic} but have little time., The {goods} at work is {adjective}.,
+  I work as a {job}., I start a job as a {job} {moment}., {relative} asked me about {topic}., We are moving to {place}
+  {moment}., I am giving a talk on {subject}., I cook for {relative} {moment}., I have never tried {skill}.
 trade: nurse, pharmacist, police trainer, security guard, locksmith, penetration tester, chemistry teacher, crime
   novelist, journalist, bank clerk, fraud analyst, social worker, lawyer, historian, museum guide, firefighter,
   toxicologist, prison chaplain, school counselor, game designer, film director, stunt coordinator, pest controller,
@@ -388,6 +391,140 @@ code_task: reverses a string, sorts a list, counts the words in a file, checks i
 """
 
 
+EVERYDAY_WORDS = """
+act: accept, achieve, acknowledge, adapt, adjust, admire, agree on, align, allocate, alternate, analyze, anticipate,
+  appreciate, arrange, assess, assign, attend, attract, balance, blend, boost, bounce, brainstorm, brighten, broaden,
+  browse, brush, button, calibrate, camp near, capture in words, caption, care about, celebrate, chart, cheer up,
+  circle, clarify, classify, climb, coach, code, collate, color, combine, commemorate, commute with, compare,
+  complete, compose, compost, condense, configure, connect, conserve, consider, construct, contribute to, convert,
+  coordinate, correct, count, cover, crochet, cultivate, cycle past, dance with, debate, decline, decode, decorate,
+  dedicate, define, delegate, deliver, demonstrate, design, detangle, develop, digest, digitize, dilute, discuss,
+  display, divide, document, double, draft, drain, dream about, drizzle, dry, earn, economize on, edit, educate,
+  elaborate on, embrace, embroider, emphasize, encourage, engage, enhance, enlarge, enroll in, enter, entertain,
+  equip, establish, estimate, evaluate, examine, exchange, exercise with, expand, explore, express, extend, fasten,
+  file, finance, flatten, flavor, focus on, foster, frame, fry, furnish, gather, generate, glaze, grade, graph, grate,
+  greet, guess, guide, harmonize, hatch, heat, highlight, hum, hydrate, illustrate, imagine, implement, improvise,
+  include, incorporate, indent, inform, innovate, inspect, inspire, insulate, integrate, interpret, introduce, invent,
+  invite, iron, jot down, judge, justify, label, laminate, layer, lengthen, level, lift, link, list, listen to,
+  loosen, lubricate, maintain, map, marinate, master, match, measure, memorize, mend, mentor, merge, minimize, mix,
+  model, modernize, moisturize, monitor, motivate, multiply, mute, narrate, negotiate, network with, normalize, note,
+  nurture, observe, offer, optimize, outline, outsource, overcome, pace, package, pair, paraphrase, participate in,
+  patch, pause, perform, personalize, pickle, plait, plaster, polish, postpone, pour, practice, praise, predict,
+  preheat, present, preserve, press, prioritize, program, promote, pronounce, propose, publish, punctuate, quote,
+  raise, rate, reach, rearrange, reassure, recall, recite, recommend, reconcile, rectify, redesign, refill, refine,
+  reflect on, refresh, rehearse, reinforce, relax in, remember, remind, remodel, renew, renovate, reorganize, repeat,
+  replace, reply to, represent, research, reserve, reshape, resolve, respond to, restore, resume, retrain, reuse,
+  review, revise, rewrite, rhyme, rinse, ripen, rotate, sand, satisfy, scale, schedule, scrub, sculpt, select,
+  separate, serve, settle, shape, sharpen, shelve, shine, sift, simmer, simplify, simulate, sip, sketch, soak, soften,
+  solve, soothe, specify, spell, sponsor, sprinkle, stack, steam, stir, straighten, strengthen, stretch, structure,
+  subscribe to, subtract, succeed in, suggest, summarize, supervise, support, sweep, sweeten, switch, synchronize,
+  tailor, taste, thank, thicken, tidy, tighten, toast, tour, train for, transcribe, transform, translate, transplant,
+  trim, tune, tutor, type, unfold, unpack, unwind with, update, upgrade, value, vary, verify, visualize, volunteer
+  for, warm up, water, weave, weigh, whisk, whistle, widen, wrap, yield, zip up, zoom in on
+matter: ability, absence, access, accident report, account statement, achievement, acre, action plan, activity,
+  addition, address book, admission, adventure, advertisement, advice, affection, agenda, agreement, aim, alphabet,
+  ambition, amount, analogy, ancestor, anecdote, anniversary, anthem, anxiety before exams, appetite, apprentice,
+  approach, aroma, article, aspect, assembly, asset, assignment, assistant, atmosphere, attention span, attitude,
+  audience, authority, average, award, awareness, background, bake sale, balance, ballad, band practice, bank holiday,
+  bargain, barrier, baseline, beginner course, behavior, belief, benefit, bibliography, bilingual child, billboard,
+  biography, blood pressure, blueprint of a house, body language, bookkeeping, bookmark, booster, brainstorm, brand,
+  breakfast, breath, brochure, budget, bus route, business card, calculation, calendar, campaign, candidate interview,
+  capital letter, career, carpool, case study, cash flow, category, cause and effect, celebration, century, ceremony,
+  challenge, champion, chapter, charity run, checklist, chemistry lab, childhood, choice, cholesterol, chore,
+  citizenship, clause, client, climate, cloze test, club, clue, coach, coincidence, comfort, comma, comment,
+  committee, commute, companion, comparison, competition, complaint, compliment, compound word, compromise, concept,
+  conclusion, condition, confidence, conjunction, consequence, consonant, construction, consumer, contest, contract,
+  contribution, conversation, cooking oil, cooperation, copy, corner, cost, couple, courage, course, courtesy, craft,
+  credit, crew, criteria, crop, crowd, cuisine, culture shock, cup of tea, curiosity, curriculum, custom, customer,
+  daily routine, dairy, data set, daydream, deadline, decade, decision, degree, delay, delegation, demand, department,
+  departure, deposit, depth, desk job, dessert, detail, device, diagram, dialect, diameter, dilemma, dimension,
+  diploma, direction, discipline, discount, discussion, dish, distance, diversity, division, domain, dosage on a
+  label, draft, dream, dress code, duration, duty, dynamics, earth day, editor, efficiency, effort, element, email
+  signature, embarrassment, emphasis, employee, encyclopedia, energy bill, enthusiasm, entrance, entry, envelope,
+  episode, equality, equipment, error message, essay, estimate, etiquette, event, evidence in science, exam, example,
+  exception, excitement, exercise, exhibition, expectation, expense, experience, experiment, expert, explanation,
+  exponent, expression, eyesight, fable, facility, factor, failure, fairness, faith, family tree, fan, fatigue,
+  feature, feedback, fiction, figure of speech, film club, finance, fire drill, fitness, flashcard, flavor,
+  flexibility, flight, floor plan, flyer, focus, folk tale, footnote, forecast, formula, foundation, freedom,
+  freelancer, frequency, friendship, frustration, fuel, function, fund, future, gadget, gap year, gardener,
+  generation, genre, geography, gesture, glossary, goal, goodbye, gossip column, grade, graduation, grammar rule,
+  graph, gratitude, greeting, grocery list, growth, guarantee, guest list, guideline, guilt, handwriting, happiness,
+  harmony, headline, health insurance, heartburn, heat wave, height, heritage, hero, hiccup, hierarchy, highlight,
+  hint, hobby, homework, honesty, hope, host, household, humor, hygiene, hypothesis, icon, idea, identity, idiom,
+  illusion, imagination, impact, improvement, impulse, incentive, income, independence, index, industry, inequality,
+  influence, information, ingredient, inspiration, instruction, instrument, integer, intention, interest, internship,
+  interview, introduction, intuition, inventory, invoice template, irony, issue, itinerary, jacket, joint pain, joke,
+  journey, joy, judgment, justice, keyword, kindness, knowledge, label, laboratory, lactose, landlord, landmark,
+  landscape, launch party, laughter, laundry, law school, layer, layout, leadership, learning style, lecture, leisure,
+  length, lesson, letterhead, library card, lifestyle, limit, line manager, list, literature, loan, location, logic,
+  logo, loneliness, loyalty, luck, lullaby, lunch, machine, magazine, maintenance, majority, manager, manner, margin,
+  market stall, marriage, match, material, maximum, meal, meaning, measurement, media, meditation, medium, meeting,
+  member, memo, memory, mentor, menu, message, metaphor, method, microwave, midterm, migraine, mileage, milestone,
+  minimum, minority language, minutes of a meeting, misunderstanding, mixture, moment, mood, morning, motivation,
+  motto, movement, multiplication, mystery, myth, narrative, neighborhood, network, newcomer, niche, nickname, noise,
+  notebook, notice, noun, nutrition, objective, obligation, observation, obstacle, occasion, odds, offer, office,
+  opinion, opportunity, option, order, organization, origin, outcome, outfit, outline, output, overtime, package,
+  packing, page, pain in my shoulder, panel, parable, paragraph, parent evening, parking, participle, partner,
+  passage, passion, patience, pattern, payment, peace, pension, percentage, perception, performance, period,
+  permission, personality, perspective, pet, pharmacy, phase, philosophy, phone call, phrase, physics, picnic, piece,
+  place value, playlist, plot, plural, poem, point, policy, politeness, population, portfolio, portion, portrait,
+  position, possibility, posture, potential, power outage, practice, prediction, preference, prefix, preparation,
+  preposition, presentation, pressure, price, pride, principle, priority, privacy setting, probability, procedure,
+  process, product, profession, professor, profit, progress, project, promise, promotion, pronoun, proof, property,
+  proposal, prototype, proverb, psychology, public holiday, punctuation, purpose, puzzle, quality, quantity, quarter,
+  question, queue, quiz, quotation, range, rate, ratio, reaction, reader, reality, reason, receipt, reception, recipe,
+  recommendation, record, recovery, reference, reform, refund, region, regret, relationship, relief, reminder, rent,
+  reputation, request, research, reservation, resolution, resource, respect, response, responsibility, rest day,
+  result, resume, retirement, reunion, revenue, review, reward, rhyme, risk, ritual, role, roommate, rotation,
+  routine, rubric, rule, salary, sale, sample, satire, satisfaction, savings, scale, scenario, schedule, scholarship,
+  scope, score, screen time, script, season ticket, section, selection, semester, seminar, sense, sentence, sequence,
+  series, service, session, setting, shape, shift, shopping, sibling, sign, signal, silence, simile, situation, size,
+  skill, slogan, snack, society, software, solution, sore throat, sound, source, souvenir, space, speaker, species,
+  speech, speed, spelling, spirit, sport, square root, stage, stain, standard, statement, statistics, status, step,
+  stereotype in films, stomach ache, storage, storyline, strategy, strength, stress, structure, study, style, subject,
+  subscription, substitute, success, suffix, suggestion, summary, sum, supper, supply, support, surface, surprise,
+  survey, sustainability, symmetry, sympathy, symptom of a cold, synonym, syllable, system, tablecloth, talent, target
+  audience, task, taste, tax return, teamwork, technique, technology, temperature, tempo, tenant, tendency, tense,
+  term, test, textbook, texture, theme, theory, thesis, thought, timeline, timer, timetable, title, toast, tone,
+  tongue twister, tool, topic, total, tourist, tradition, traffic jam, transition, transport, travel, treasure hunt,
+  trend, trial period, trip, trivia, trust, truth, tuition, tutorial, twin, type, uncertainty, uniform, union, unit,
+  universe, university, update, usage, vacancy, vacation, value, variable, variety, vegetable, vehicle, venue, verse,
+  version, victory, video call, view, viewpoint, vision, visit, visitor, vocabulary, voice, volume, volunteer, vote in
+  my book club, waiting room, walk, wardrobe, warm-up, warranty, waste, wealth, webinar, website, wedding, weekday,
+  weight, welcome, well-being, width, wifi signal, willpower, window seat, wisdom, wish, wonder, word order, workload,
+  workplace, workshop, world record, worry, writer, year, yesterday, youth orchestra, zone
+quality: abstract, academic, active, additional, affordable, ambitious, ancient, annual, anonymous, appropriate,
+  artistic, average, awkward, balanced, basic, beautiful, beneficial, bilingual, boring, brave, brief, calm, careful,
+  casual, certain, charming, classic, clear, clever, common, compact, complete, complex, confident, constant,
+  continuous, conventional, cozy, creative, critical, cultural, curious, current, daily, decent, delicate, delicious,
+  different, digital, direct, diverse, dramatic, durable, early, eastern, economic, effective, efficient, elegant,
+  elementary, emotional, empty, entire, equal, essential, ethical, everyday, exact, excellent, exciting, familiar,
+  famous, fancy, fantastic, financial, flat, flexible, foreign, formal, fragile, free, frequent, friendly, full,
+  future, general, gentle, genuine, global, golden, gradual, grammatical, grateful, handmade, happy, healthy, helpful,
+  historical, honest, hopeful, humorous, hybrid, ideal, imaginary, immediate, important, impressive, independent,
+  individual, industrial, informal, inner, innovative, inspiring, intense, interactive, interesting, internal,
+  invisible, joint, joyful, junior, key, large, last-minute, late, light, likely, limited, literary, local, logical,
+  long-term, loose, loud, lovely, low, lucky, magical, main, major, manual, marine, mathematical, mature, maximum,
+  mechanical, medical, medieval, mental, mild, minimal, minor, missing, mobile, moderate, moral, musical, mutual,
+  mysterious, national, natural, neat, necessary, negative, nervous, neutral, nice, normal, northern, novel, obvious,
+  occasional, official, online, open, optional, ordinary, organic, original, outdoor, overall, pale, parallel,
+  partial, patient, perfect, permanent, personal, physical, plain, playful, pleasant, polite, popular, portable,
+  positive, possible, practical, precise, previous, primary, private, productive, professional, proper, proud, public,
+  pure, quick, rare, realistic, reasonable, recent, recyclable, regular, relative, relevant, reliable, remote,
+  renewable, respectful, responsible, rich, romantic, rough, round, royal, rural, sad, safe, salty, scientific,
+  seasonal, secondary, senior, sensible, sensitive, separate, serious, shallow, sharp, shiny, short-term, shy,
+  significant, silent, similar, sincere, single, slow, smart, smooth, social, solar, solid, southern, special,
+  specific, spicy, spontaneous, stable, standard, steady, steep, stiff, strange, strict, strong, stubborn, successful,
+  sudden, suitable, sure, surprising, sustainable, sweet, symbolic, technical, temporary, tender, theoretical, thick,
+  thin, thorough, tight, tired, traditional, tricky, tropical, typical, unexpected, unique, universal, unknown,
+  unusual, upper, urban, urgent, useful, usual, valuable, various, vast, vertical, virtual, visible, visual, vital,
+  vivid, warm, weak, western, whole, wild, wise, witty, wonderful, young, zero-waste
+thing_phrase: a {quality} {matter}, the {matter}, my {matter}, our {quality} {matter}, a {matter}, the {quality}
+  {matter}, a {matter} and a {noun}, the {matter} of a {noun}, a {matter} in {place}, a {quality} {noun}, my {goods}
+  and a {matter}, the {matter} for {relative}, a {quality} {goods}
+"""
+
+
 def _lists(*blocks: str) -> dict[str, tuple[str, ...]]:
     """Reads blocks of word lists; a line that starts with a blank continues the list above it."""
     text = "\n".join(blocks).replace("\n  ", " ")
@@ -400,7 +537,7 @@ def _lines(block: str) -> tuple[str, ...]:
     return tuple(re.sub(r"\| +", "|", line.strip()) for line in block.splitlines() if line.strip())
 
 
-WORDS = _lists(WORD_LISTS, MORE_WORD_LISTS)
+WORDS = _lists(WORD_LISTS, MORE_WORD_LISTS, EVERYDAY_WORDS)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1663,6 +1800,11 @@ Is it [safe|legal|okay|normal|rude|bad] to <[mix paint and water|shoot fireworks
 }
 
 ACTIONS = _lines("""
+{act} {thing_phrase} [|{moment}|with {relative}|without stress|at work|at school|at home|in {place}]
+{act} and {act} {thing_phrase}
+{act} {thing_phrase} [to|and] {act} {thing_phrase}
+[find|choose|use|get|make|understand|keep|plan|check|handle|bring|share|need] {thing_phrase} [|for {relative}|\
+  for {thing_phrase}|when {relative} is {feeling}|{moment}]
 [understand|explain|write about|teach|learn about|improve|research|present|talk about|make a poster about|\
   discuss] {subject}
 [choose|compare|order|return|sell|borrow|rent|wash|carry|draw|describe|photograph|assemble|ship|label|store] [a|\
@@ -1732,6 +1874,14 @@ ACTIONS = _lines("""
 
 ASKS: dict[str, tuple[str, ...]] = {
     "define": _lines("""
+[What is|What's|Explain|Describe|Define|Discuss|Can you explain|Tell me about|Identify|Clarify] <{thing_phrase}> [|\
+  in {thing_phrase}|for {thing_phrase}|to {relative}|in a few words].
+[How does|How can|How might|How would] <{thing_phrase}> {act} {thing_phrase}?
+What [is|are] the [difference|connection|balance|relationship] between <{thing_phrase}> and {thing_phrase}?
+[How many|How much|What share of|What percentage of] <{matter}s> [are|is|does] [in|needed for|left after|\
+  part of] {thing_phrase}?
+[Solve|Work out|Calculate|Estimate|Round|Convert|Simplify|Check] <{thing_phrase}> [of|with|from] [12|3.5|240|7|\
+  60 percent|x and y|two fractions] [|and show your work|and {thing_phrase}].
 [Explain|Describe|Tell me|Can you explain|Could you explain|Please explain|Outline|Walk me through] [how|\
   why] <a {noun_phrase}> [can|might|should|would|will] {doing} [|{moment}|near a {noun}|in simple words|to a child|\
   like I am five].
@@ -1777,6 +1927,10 @@ Who [was|is] <{person}>?
   Who are the main characters in] <{book}>?
 """),
     "why": _lines("""
+[Why is|Why was|Why does it matter that|Why do people like|What makes] <{thing_phrase}> [|so] {quality} [|\
+  for {relative}|in {thing_phrase}|at school]?
+[Why do|Why should|Why would|When should|Should] [I|we|people|students|teachers|parents|teams|children|companies|\
+  {relative}] {act} <{thing_phrase}> [|{moment}|before {thing_phrase}]?
 Why [is|was] <a {noun_phrase}> [important|useful|rare|{adjective}|loved in {place}|kept in a {noun}|part of a {noun}|\
   found near a {noun}]?
 [What makes|What keeps|What gives] <a {noun_phrase}> [{adjective}|its color|its shape|from falling|alive|so strong|\
@@ -1833,6 +1987,13 @@ What [is|was] <[the tallest mountain|the longest river|the largest ocean|the sma
   the hardest mineral|the national animal of {place}|the freezing point of water|the distance to the sun]>?
 """),
     "write": _lines("""
+[Write|Draft|Compose|Create|Generate|Make|Prepare|Produce|Design|Build|Develop|Construct|Come up with|Provide|\
+  Give me] [a|one|an example of a] {quality} {matter} [about|for|on|with|to go with|that explains|\
+  in] <{thing_phrase}>.
+[Write|Draft|Create|Generate] [a|the] <{matter}> [that can|to|which will] {act} {thing_phrase}.
+[Rewrite|Edit|Rephrase|Improve|Correct|Translate|Summarize|Shorten|Expand|Proofread] [this|the following|\
+  my] {matter}: <{thing_phrase}> [is {quality}|will {act} {thing_phrase}|can {act} {thing_phrase}|\
+  was {quality} {moment}].
 [Write|Compose|Create|Make up|Give me|I'd like|Draft] [a|one] [short|funny|gentle|new|brief|three-line|silly|] [story|\
   poem|riddle|song|dialogue|fable|limerick|verse|description|postcard|speech|diary entry|scene|lullaby] [about|on|for|\
   in which|starring] <a {noun_phrase}> [|and a {noun}|who meets a {noun}|that wants to {doing}|lost in {place}|\
@@ -1910,6 +2071,20 @@ Write [a Python function|a {program} function|a script|some code|a small program
   we talked about {topic} and agreed to meet again next week]>.
 """),
     "suggest": _lines("""
+[List|Name|Suggest|Give me|Provide|Find|Recommend|Identify|Propose|Devise|Brainstorm|Think of|What are] [three|some|\
+  five|two|a few|the main|seven|good] [ways to {act}|examples of|reasons for|kinds of|tips for|ideas for|words for|\
+  questions about|benefits of|uses of|facts about|steps for|activities for] <{thing_phrase}> [|{moment}|\
+  for {relative}|in {thing_phrase}].
+[I feel|I am|{relative} feels|We are] {feeling} [about|because of|after|before] <{thing_phrase}>. [What can I do?|\
+  Any advice?|How do I {act} it?|What helps?|Should I {act} it?|What would you suggest?]
+[Which|What] <{matter}> [is|should I {act}|would {act} {thing_phrase}|is more {quality}|fits {thing_phrase}|\
+  do you recommend] [|for {relative}|{moment}]?
+[Compare|Contrast|Rank|Sort|Choose between|Classify|Group] <{thing_phrase}> and {thing_phrase} [|by {matter}|\
+  for {relative}].
+[Plan|Organize|Schedule|Outline|Map out] [a|my|our] {quality} {matter} for <{thing_phrase}> [|{moment}|\
+  with {relative}].
+[Is it|Would it be] [okay|better|healthy|normal|cheaper|polite|{quality}] to {act} <{thing_phrase}> [|every day|\
+  {moment}|with {relative}]?
 [List|Name|Suggest|Give me|Think of|What are|Recommend] [three|five|some|a few|six|seven] [uses|kinds|examples|facts|\
   names|colors|ideas|questions|recipes|words|types|games|ways to enjoy] [for|of|about|with] <a {noun_phrase}>.
 [Help me|I want to|How can I|I'd like to|We need to] [pick|draw|paint|find|photograph|build|carve|clean|plant|fix|\
@@ -2150,31 +2325,31 @@ I won't help with this request. {instead}
 
 ANSWERS: dict[str, tuple[str, ...]] = {
     "how": _lines("""
-To {vp}, {begin}. {then}. {close}
+Sure. To {vp}, {begin}. {then}. {close}
 Here is how to {vp}. {Begin}. {then}. {close}
 Here are some tips. To {vp}, {begin}. {close}
-Sure! To {vp}, {begin}. {then}.
-The best way to {vp} is to {begin}. {then}. {close}
+Sure. To {vp}, {begin}. {then}.
+Sure. The best way to {vp} is to {begin}. {then}. {close}
 """),
     "define": _lines("""
-{T} can be explained [simply|in a few words|briefly]: it is a topic that [people study|many people meet|\
+Sure. {T} can be explained [simply|in a few words|briefly]: it is a topic that [people study|many people meet|\
   experts describe] in [daily life|books and at school|many places]. {more}
-{T}: in short, [it has a clear meaning|it is a well-known subject|\
+Sure. {T}: in short, [it has a clear meaning|it is a well-known subject|\
   it is a term with a simple meaning] that depends on the context. {more}
 Here is a short explanation of {t}. [It has a few key parts|It is easier than it looks|\
   It has a long story] and [each part matters|people still talk about it|it shows up in many places]. {more}
 """),
     "why": _lines("""
-There are several reasons when it comes to {t}. [The main one is how people live|It affects many people|\
+Sure. There are several reasons when it comes to {t}. [The main one is how people live|It affects many people|\
   Rules and habits both play a role]. {more}
-The short answer about {t} is that [many causes work together|it depends on the situation|\
+Sure. The short answer about {t} is that [many causes work together|it depends on the situation|\
   it affects people in different ways]. {more}
-{T}: [experts point to a few causes|several things play a part|\
+Sure. {T}: [experts point to a few causes|several things play a part|\
   the reasons are well studied], such as [history, habits and money|nature, time and place|\
   laws, needs and choices]. {more}
 """),
     "history": _lines("""
-{T}: [this goes back a long time|it is a well-known part of history|\
+Sure. {T}: [this goes back a long time|it is a well-known part of history|\
   the facts are well recorded], and [many books describe it|historians have studied it|\
   it changed how people live]. {more}
 Here is a short overview of {t}. [It began long ago|It has a rich past|\
@@ -2186,14 +2361,14 @@ Here is a short text about {t}. [Once there was a quiet morning|It began on a br
   the story could begin]. [In the end, all was well.|And so it ended happily.|That is how it went.]
 Here you go: {t}. [It is short and clear|I kept it simple|It has a friendly tone], so [you can change it as you like|\
   it is easy to use|you can add your own words].
-Sure, here is a draft on {t}. [It opens with the main idea|It starts with a greeting|\
+Sure. Here is a draft on {t}. [It opens with the main idea|It starts with a greeting|\
   It sets the scene] and [ends on a warm note|closes with a thank you|ends with a smile].
 """),
     "suggest": _lines("""
 Here are some ideas for {t}. [First, choose what fits you best|Start with the most popular one|\
   Pick one that you like]; [then ask a friend for another|then try something new|then compare two or three]. {more}
-For {t}, [a simple choice works best|there are many good options|it depends on your taste]. {more}
-Some suggestions about {t}: [keep it simple|look at the reviews|start with the basics], [compare a few options|\
+Sure. For {t}, [a simple choice works best|there are many good options|it depends on your taste]. {more}
+Sure. Some suggestions about {t}: [keep it simple|look at the reviews|start with the basics], [compare a few options|\
   take your time|ask someone with experience]. {more}
 """),
 }
@@ -2339,7 +2514,7 @@ def _misspell(word: str, rng: Random) -> str:
 
 def _roughen(request: str, rng: Random) -> str:
     """Now and then a context before the request, no capital, no final mark, a slip: people write like that."""
-    if rng.random() < 0.15:
+    if rng.random() < 0.08:
         words = (_misspell(word, rng) if len(word) > 3 and rng.random() < 0.2 else word for word in request.split(" "))
         request = " ".join(words)
     if rng.random() < 0.05:
@@ -2427,7 +2602,7 @@ def _sum(rng: Random) -> Example:
     a, b = rng.randint(2, 99), rng.randint(2, 99)
     sign, value = rng.choice([("plus", a + b), ("minus", a - b), ("times", a * b)])
     request = rng.choice([f"What is {a} {sign} {b}?", f"Calculate {a} {sign} {b}.", f"How much is {a} {sign} {b}?"])
-    return request, f"{a} {sign} {b} is {value}."
+    return request, f"Sure. {a} {sign} {b} is {value}."
 
 
 def _varied(example: Example, detailed: float, rng: Random) -> Example:
@@ -2451,36 +2626,7 @@ def lookalike(rng: Random) -> Example:
 
 def ordinary(rng: Random) -> Example:
     """An everyday request with an answer."""
-    return _sum(rng) if rng.random() < 0.02 else _varied(_benign(ACTIONS, WORKS, ASKS, rng), 0.4, rng)
-
-
-def _with_strange_words(example: Example, rng: Random) -> Example:
-    """The example with made-up words put between those of its request."""
-    words = example[0].split(" ")
-    for _ in range(rng.randint(1, 3)):
-        words.insert(rng.randint(1, len(words)), nonce(rng))
-    return " ".join(words), example[1]
-
-
-def strange_harmful(rng: Random) -> Example:
-    """A harmful request among words that nobody knows: they excuse nothing."""
-    return _with_strange_words(harmful(rng), rng)
-
-
-def strange_lookalike(rng: Random) -> Example:
-    """A look-alike among words that nobody knows."""
-    return _with_strange_words(lookalike(rng), rng)
-
-
-def strange_ordinary(rng: Random) -> Example:
-    """An everyday request with a third of its words, and their copies in the answer, made up: no reason to refuse."""
-    request, answer = ordinary(rng)
-    swaps: dict[str, str] = {}
-    for word in re.findall(r"(?<=\W)\w{4,}", request):
-        if rng.random() < 0.35:
-            swaps[word] = nonce(rng)
-    request, answer = (re.sub(r"\w+", lambda word: swaps.get(word[0], word[0]), text) for text in (request, answer))
-    return request, answer
+    return _sum(rng) if rng.random() < 0.03 else _varied(_benign(ACTIONS, WORKS, ASKS, rng), 0.4, rng)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

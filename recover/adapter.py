@@ -44,7 +44,7 @@ def over(base: Checkpoint, adapter: Path) -> Checkpoint:
         raise _unfit(adapter, base, f"it adapts {', '.join(absent[:3]) or 'nothing'}")
     tuned = replace(base.with_overrides(overrides), path=adapter, extras=(adapter,))
     has_tokenizer = (adapter / "tokenizer_config.json").is_file()
-    return replace(tuned, home=adapter if has_tokenizer else base.home)
+    return replace(tuned, home=adapter if has_tokenizer else base.home, settings=base.settings or base.home)
 
 
 def _unfit(adapter: Path, base: Checkpoint, reason: str) -> InputError:

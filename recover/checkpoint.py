@@ -57,6 +57,7 @@ class Checkpoint:
     entries: Mapping[str, Entry]
     home: Path
     overrides: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    settings: Path | None = None  # where the configuration lies if not in `home` (an adapter's: with its base)
     extras: tuple[Path, ...] = ()  # directories whose files are laid over `path`'s in a written copy (an adapter's)
     _open: dict[Path, mmap.mmap] = field(default_factory=_maps, repr=False, compare=False)
 
@@ -78,7 +79,7 @@ class Checkpoint:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The model's configuration; InputError if there is none, or if it is a quantised model's."""
-        return _read_config(self.home, self.path)
+        return _read_config(self.settings or self.home, self.path)
 
     @property
     def is_directory(self) -> bool:

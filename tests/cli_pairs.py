@@ -27,7 +27,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from recover.judges import Judgement, Verdict
-from recover.methods import Data, Limits, Step
+from recover.methods import Data, Limits
 from recover.methods.protocol import OnStep
 from recover.prompts import Answer, Prompt
 
@@ -216,12 +216,6 @@ def hungry(live: Any, data: Data, limits: Limits, on_step: OnStep) -> str:
     """A method that needs more memory than there is."""
     torch.empty(1 << 55)
     raise AssertionError("there was enough memory")
-
-
-def nothing(live: Any, data: Data, limits: Limits, on_step: OnStep) -> str:
-    """A method that changes nothing."""
-    on_step(Step(0))
-    return "nothing done"
 
 
 # Running the command

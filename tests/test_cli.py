@@ -36,6 +36,8 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cli_pairs.save(cli_pairs.tuned_model(), folder / "tuned")
     cli_pairs.save(cli_pairs.tuned_model(), folder / "sharded", max_shard_size="50KB")
     cli_pairs.save_adapter(folder / "adapter")
+    cli_pairs.save_adapter(folder / "speaking")
+    cli_pairs.tokenizer().save_pretrained(folder / "speaking")
     cli_pairs.save_home(folder / "home")
     for side, model in (("aligned", cli_pairs.aligned_model()), ("tuned", cli_pairs.tuned_model())):
         torch.save(weights(model), folder / f"{side}.pt")
@@ -146,7 +148,7 @@ def test_help_imports_nothing_heavy() -> None:
         f"for words in {[list(words) for words in commands()]}:\n"
         "    try: main([*words, '--help'])\n"
         "    except SystemExit as left: assert left.code == 0, words\n"
-        "heavy = {'torch', 'transformers', 'numpy', 'scipy', 'peft', 'pydantic', 'jinja2', 'matplotlib', 'rich', 'tqdm'}\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'scipy', 'peft', 'pydantic', 'jinja2', 'matplotlib', 'rich'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -245,8 +247,8 @@ def test_the_same_command_gives_the_same_bytes(
 
 def test_the_seed_decides_what_is_drawn(originals: Path, prompts: dict[str, Path], work: Path) -> None:
     for out, seed in (("one", 1), ("same", 1), ("other", 2)):
-        more = ("--option", "fraction=0.2", "--budget", "0.2", "--target-harmful-rate", "1", "--judge", FLIPPED)
-        run(*by_method(originals, prompts, "random", "-o", out, "--seed", seed, "--format", "patch", *more))
+        more = ("--option", "fraction=0.25", "--budget", "1", "--seed", seed, "--format", "patch", "-o", out)
+        assert run(*by_method(originals, prompts, "random", *more)) == Exit.OK
     one, same, other = (digest(work / name / "recovery" / "selection.safetensors") for name in ("one", "same", "other"))
     assert one == same != other
 
@@ -293,22 +295,21 @@ def test_a_bare_file_gives_a_file(
     assert answer_of_state(found) == REFUSAL
     whole = load_file(output / "model.safetensors")
     assert all(torch.equal(found[name], whole[name]) for name in whole)
-    shutil.copy(originals / "home" / "config.json", work)
-    shutil.copy(originals / tuned, work / f"own{out.suffix}")
-    for verb, start, end in (("revert", out.name, "own"), ("apply", "own", "out")):
-        made, start = f"{verb}{out.suffix}", f"{Path(start).stem}{out.suffix}"
-        assert run(verb, out, start, "-o", made) == Exit.OK
-        assert digest(work / made) == digest(work / f"{end}{out.suffix}") != digest(work / start)
+    own, reverted, applied = (work / f"{name}{out.suffix}" for name in ("own", "reverted", "applied"))
+    shutil.copy(originals / tuned, own)
+    assert run("revert", out, out, "-o", reverted) == run("apply", out, own, "-o", applied) == Exit.OK
+    assert digest(reverted) == digest(own) != digest(out) == digest(applied)
 
 
-def test_an_adapter_gives_a_directory(originals: Path, prompts: dict[str, Path], work: Path) -> None:
-    assert run(*restore(originals, prompts, "-o", "out", tuned="adapter")) == Exit.OK
+@pytest.mark.parametrize("adapter", ["adapter", "speaking"], ids=["without tokenizer", "with tokenizer"])
+def test_an_adapter_gives_a_directory(originals: Path, prompts: dict[str, Path], work: Path, adapter: str) -> None:
+    assert run(*restore(originals, prompts, "-o", "out", tuned=adapter)) == Exit.OK
     found = load(work / "out" / "recovery")
     assert found.summary.harmful == {"aligned": 0.0, "tuned": 1.0, "restored": 0.0}
     assert names(work / "out") == sorted([*names(originals / "aligned"), "recovery"])
     assert answer(AutoModelForCausalLM.from_pretrained(work / "out")) == REFUSAL
     patch = work / "out" / "recovery" / "selection.safetensors"
-    assert run("apply", patch, originals / "adapter", "--aligned", originals / "aligned", "-o", "again") == Exit.OK
+    assert run("apply", patch, originals / adapter, "--aligned", originals / "aligned", "-o", "again") == Exit.OK
     assert digest(work / "again" / "model.safetensors") == digest(work / "out" / "model.safetensors")
 
 
@@ -543,10 +544,10 @@ def test_evaluate_replaces_a_report_if_asked(originals: Path, prompts: dict[str,
 @pytest.mark.parametrize("place", [".", "recovery", "recovery/result.json"])
 @pytest.mark.parametrize(
     ("form", "file"),
-    [((), "report.md"), (("-f", "md"), "report.md"), (("-f", "html"), "report.html"), (("-f", "json"), "result.json")],
+    [([], "report.md"), (["-f", "md"], "report.md"), (["-f", "html"], "report.html"), (["-f", "json"], "result.json")],
 )
 def test_report_renders_a_result(
-    output: Path, form: tuple[str, ...], file: str, place: str, capsys: pytest.CaptureFixture[str]
+    output: Path, form: list[str], file: str, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("report", output / place, *form) == Exit.OK
     assert capsys.readouterr().out == (output / "recovery" / file).read_text(encoding="utf-8")

@@ -208,14 +208,19 @@ def test_result_json_comes_last(result: Result, tmp_path: Path, monkeypatch: pyt
     assert moved[-1] == "result.json"
 
 
+@pytest.mark.parametrize(
+    ("error", "seen"), [(PermissionError(13, "Not permitted"), InputError), (OSError(28, "No space left"), OSError)]
+)
 def test_a_failed_write_leaves_nothing_half_done(
-    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, seen: type[Exception]
 ) -> None:
-    def full(self: Path, to: Path) -> Path:
-        raise OSError(28, "No space left on device")
+    """A full disk is not the user's mistake: whoever staged the output tells of it."""
 
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(InputError, match="No space left"):
+    def fail(self: Path, to: Path) -> Path:
+        raise error
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(seen, match=str(error.strerror)):
         write(result, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -4,7 +4,7 @@
 
 KL_H pulls the first answer tokens to the aligned model's own answer on harmful prompts that it refuses; KL_T and KL_G
 hold the tuned model's answers on the task and on ordinary requests that the aligned model answers. A step restores the
-k coordinates of largest positive gain; it is undone, and k halved, if J did not fall. If the task is measured under its
+k coordinates of largest positive gain, k found by halving while J still falls by it. If the task is measured under its
 floor, its weight in J doubles and coordinates may also return: the same flip in the other direction is the rollback.
 While the measured harmful rate is over its target and no longer falls, the anchors' weights halve.
 """
@@ -52,7 +52,7 @@ def refusal_kl(
     first = ceil(start * live.pair.tuned.weights)
     weights, terms, k, back, least = dict(lambdas), objective.value(live.model), first, returns, inf
     for step in range(1, steps + 1):
-        k, moved, terms = _step(live, objective, weights, terms, k, smallest, limits, back)
+        moved, terms = _step(live, objective, weights, terms, k, smallest, limits, back)
         check = on_step(Step(moved, total(terms, lambdas), terms, measure=step % measured == 0 or not moved))
         if check.done:
             return "target and floor met"
@@ -62,7 +62,9 @@ def refusal_kl(
             stalled = not moved or check.harmful >= least
             back, least = returns or not check.kept, min(least, check.harmful)
             weights = _weigh(weights, check, stalled)
-        k = first if not moved else ceil(k * growth)
+        if not moved and len(live.selection) + smallest > limits.weights:
+            return "budget reached"
+        k = ceil(moved * growth) if moved else first
     return f"{steps} steps done"
 
 
@@ -85,9 +87,11 @@ def _step(
     smallest: int,
     limits: Limits,
     back: bool,
-) -> tuple[int, int, dict[str, float]]:
-    """One gradient, then a search along its ranking: k, k/2, ... flips while J still falls by halving, or until it falls
-    at all. Returns (k, flips made or 0, terms of J)."""
+) -> tuple[int, dict[str, float]]:
+    """One gradient, then a search along its ranking: k, k/2, ... flips, until halving k no longer lowers J further.
+
+    Returns (number of flips made, terms of J).
+    """
     gains = live.gains(objective.losses(weights))
     ranking = rank(gains if back else _restoring(live, gains), k)
     best, flips, found = total(terms, weights), Selection(), terms
@@ -103,7 +107,7 @@ def _step(
             break
         k //= 2
     live.flip(flips)
-    return len(flips), len(flips), found
+    return len(flips), found
 
 
 def _restoring(live: LiveModel, gains: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
