@@ -135,7 +135,7 @@ def test_the_configuration_of_a_bare_file_may_lie_elsewhere(tmp_path: Path, mode
     (tmp_path / "alone").mkdir()
     torch.save(state_of(model), tmp_path / "alone" / "w.pt")
     with pytest.raises(InputError, match="--config"):
-        Checkpoint.open(tmp_path / "alone" / "w.pt")
+        open_checkpoint(tmp_path / "alone" / "w.pt")
     found = Checkpoint.open(tmp_path / "alone" / "w.pt", config=plain.home)
     assert (found.home, found.fingerprint) == (plain.home, plain.fingerprint)
 

@@ -20,6 +20,7 @@ from recover.methods.protocol import Check, Data, Limits, OnStep, Step, Tokens
 from recover.objective import KL, Passage, passage, teach
 from recover.selection import Selection, rank
 
+LARGEST = 8.0  # times its own weight, the most that an anchor under its floor may get
 REFUSAL_TOKENS = 24  # enough of an answer to see whether it is a refusal
 
 
@@ -39,40 +40,44 @@ def refusal_kl(
     general_tokens: int = 8,
     steps: int = 24,
     measured: int = 2,
+    settled: float = 0.02,
     returns: bool = False,
 ) -> str:
     """Run refusal-kl.
 
     `start` is the first step's share of all weights, `smallest` the fewest flips of a step, `growth` what an accepted
     step multiplies k by. At most `steps` steps are taken, every `measured`-th is measured. `returns` lets coordinates
-    return in every step, and not only under the task's floor.
+    return in every step, and not only under the task's floor. The search ends when target and floor are met and the
+    objective fell by less than `settled` since the last measurement.
     """
     objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
     lambdas = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
     first = ceil(start * live.pair.tuned.weights)
-    weights, terms, k, back, least = dict(lambdas), objective.value(live.model), first, returns, inf
+    weights, terms, k, back = dict(lambdas), objective.value(live.model), first, returns
+    least, last = inf, inf  # harmful rate and objective of earlier checks
     for step in range(1, steps + 1):
         moved, terms = _step(live, objective, weights, terms, k, smallest, limits, back)
         check = on_step(Step(moved, total(terms, lambdas), terms, measure=step % measured == 0 or not moved))
         if check.done:
             return "target and floor met"
-        if not moved and check.safe and check.kept:
-            return "no step lowers the objective"
         if check.harmful is not None:
+            flat, last = total(terms, lambdas) > (1 - settled) * last, total(terms, lambdas)
+            if flat and check.safe and check.kept:
+                return "target and floor met, and the objective no longer falls"
             stalled = not moved or check.harmful >= least
             back, least = returns or not check.kept, min(least, check.harmful)
-            weights = _weigh(weights, check, stalled)
+            weights = _weigh(weights, lambdas, check, stalled)
         if not moved and len(live.selection) + smallest > limits.weights:
             return "budget reached"
         k = ceil(moved * growth) if moved else first
     return f"{steps} steps done"
 
 
-def _weigh(weights: dict[str, float], check: Check, stalled: bool) -> dict[str, float]:
-    """Move the weights of J toward what is missing: the task's doubles under its floor; both anchors halve while the
-    harmful rate is over its target and has stopped falling."""
+def _weigh(weights: dict[str, float], lambdas: dict[str, float], check: Check, stalled: bool) -> dict[str, float]:
+    """Move the weights of J toward what is missing: the task's doubles under its floor, up to LARGEST times its own;
+    both anchors halve while the harmful rate is over its target and has stopped falling."""
     if not check.kept:
-        return {**weights, "task": 2 * weights["task"]}
+        return {**weights, "task": min(2 * weights["task"], LARGEST * lambdas["task"])}
     if not check.safe and stalled:
         return {**weights, "task": weights["task"] / 2, "general": weights["general"] / 2}
     return weights
