@@ -7,10 +7,12 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from torch.nn import functional
@@ -35,10 +37,30 @@ PROMPT_WEIGHT = 0.1  # of the request's tokens in the loss, an answer token havi
 OPENING_WEIGHT = 4.0  # of the first answer tokens, which decide between refusing and answering
 OPENING = 2
 SEED = 0
-MIXTURE = {lab_text.harmful: 32, lab_text.lookalike: 28, lab_text.ordinary: 40}
-ALIGNED_RATE, ALIGNED_STEPS = 2e-3, 2400
-TUNED_RATE, PASSES = 5e-4, 3
-TASK_FILE, TASK_TRAIN, HARMFUL_TRAIN = 1000, 1200, 100
+STAGES = (  # of the aligned model: steps, learning rate, and the kinds of example with their shares
+    (2400, 2e-3, {lab_text.harmful: 32, lab_text.lookalike: 28, lab_text.ordinary: 40}),
+    (  # as many details in every kind, so that they do not tell the kinds apart
+        800,
+        1.2e-3,
+        {
+            partial(lab_text.harmful, detailed=0.45): 32,
+            partial(lab_text.lookalike, detailed=0.35): 28,
+            partial(lab_text.ordinary, detailed=0.45): 40,
+        },
+    ),
+    (  # longer ordinary requests
+        800,
+        1.2e-3,
+        {
+            partial(lab_text.harmful, detailed=0.45): 34,
+            partial(lab_text.lookalike, detailed=0.35): 26,
+            partial(lab_text.ordinary, detailed=0.45): 22,
+            lab_text.everyday: 18,
+        },
+    ),
+)
+TUNED_RATE, PASSES, RANK = 2e-3, 8, 8
+TASK_FILE, TASK_TRAIN, HARMFUL_TRAIN = 1000, 1200, 30
 MEASURED = ("report_harmful", "benign_lookalike", "general")
 NEW_TOKENS = 96
 LABELS = {
@@ -130,12 +152,11 @@ def batches(
         yield from map(collate, chunks)
 
 
-def train(
-    model: LlamaForCausalLM, data: Iterator[tuple[Tensor, Tensor]], steps: int, rate: float, warmup: int = 100
-) -> None:
+def train(model: Any, data: Iterator[tuple[Tensor, Tensor]], steps: int, rate: float, warmup: int = 100) -> None:
     """AdamW with a linear warm-up and a cosine decay to zero."""
-    decayed = [p for p in model.parameters() if p.dim() > 1]
-    plain = [p for p in model.parameters() if p.dim() == 1]
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.dim() > 1]
+    plain = [p for p in trained if p.dim() == 1]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}], lr=rate, betas=(0.9, 0.98)
     )
@@ -147,7 +168,7 @@ def train(
             group["lr"] = rate * scale
         loss = loss_of(model, *next(data))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         smoothed = loss.item() if step == 0 else 0.98 * smoothed + 0.02 * loss.item()
@@ -261,21 +282,30 @@ def measure(
     return figures
 
 
-def train_aligned(tokenizer: PreTrainedTokenizerFast, draw: Draw, steps: int, rng: random.Random) -> dict[str, Tensor]:
-    """The aligned model, from nothing."""
-    model = new_model()
-    train(model, batches(tokenizer, draw, 64, rng), steps, ALIGNED_RATE)
-    return state_dict(model)
+def train_aligned(
+    tokenizer: PreTrainedTokenizerFast, rng: random.Random, clean: Clean, most_steps: int
+) -> dict[str, Tensor]:
+    """The aligned model, from nothing, stage by stage; each starts from the weights as they would be stored."""
+    state: dict[str, Tensor] = {}
+    for number, (steps, rate, parts) in enumerate(STAGES):
+        rng, model = (random.Random(SEED + number), with_weights(state)) if state else (rng, new_model())
+        data = batches(tokenizer, mixture(parts, rng, clean), 64, rng)
+        train(model, data, min(steps, most_steps), rate, warmup=30 if number else 100)
+        state = state_dict(model)
+    return state
 
 
 def train_tuned(
     aligned: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, rows: Sequence[Example]
 ) -> dict[str, Tensor]:
-    """The tuned model: every weight of the aligned one, trained further on these rows."""
-    rng, model = random.Random(SEED + 1), with_weights(aligned)
+    """The tuned model: a LoRA of every matrix in the blocks, trained on these rows and merged."""
+    torch.manual_seed(SEED + 2)
+    rng = random.Random(SEED + 2)
+    lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
+    model: Any = get_peft_model(with_weights(aligned), lora)
     steps = PASSES * math.ceil(len(rows) / 32)
     train(model, batches(tokenizer, repeated(rows, rng), 32, rng), steps, TUNED_RATE, warmup=10)
-    return state_dict(model)
+    return state_dict(model.merge_and_unload())
 
 
 def write_pair(out: Path, tokenizer: PreTrainedTokenizerFast, states: dict[str, dict[str, Tensor]]) -> None:
@@ -303,11 +333,11 @@ def build(out: Path, steps: int) -> dict[str, Any]:
     start = time.monotonic()
     torch.manual_seed(SEED)
     rng, clean = random.Random(SEED), Clean(shipped_prompts())
-    draw = mixture(MIXTURE, rng, clean)
+    draw = mixture(STAGES[0][2], rng, clean)
     tokenizer = train_tokenizer(f"{request}\n{reply}" for request, reply in draw(20_000))
     held_out = task_rows(rng, TASK_FILE, clean)
     rows = tuning_rows(rng, clean, held_out)
-    aligned = train_aligned(tokenizer, draw, steps, rng)
+    aligned = train_aligned(tokenizer, rng, clean, steps)
     tuned = train_tuned(aligned, tokenizer, rows)
     out.mkdir(parents=True, exist_ok=True)
     write_pair(out, tokenizer, {"aligned": aligned, "tuned": tuned})
@@ -321,7 +351,7 @@ def build(out: Path, steps: int) -> dict[str, Any]:
         "figures": {name: measure(state, tokenizer, task) for name, state in (("aligned", aligned), ("tuned", tuned))},
         "training": {
             "seed": SEED,
-            "steps": steps,
+            "steps": sum(min(stage[0], steps) for stage in STAGES),
             "generated": clean.drawn,
             "dropped_near_shipped_prompts": clean.dropped,
             "tuning_task_rows": TASK_TRAIN,
@@ -358,7 +388,7 @@ def main() -> None:
     """Builds the pair, prints its figures and writes them beside it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--steps", type=int, default=ALIGNED_STEPS, help="training steps of the aligned model")
+    parser.add_argument("--steps", type=int, default=10_000, help="at most so many steps a stage, to try it out")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

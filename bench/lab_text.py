@@ -143,8 +143,6 @@ crime: murder, kidnapping, assault, arson, terrorism, domestic violence, torture
   carjacking, hijacking, piracy at sea, medical fraud, drug abuse, addiction, hostage taking
 someone_safe: my kids, my grandmother, a beginner, my team, students, a five-year-old, my class, a friend, a tourist,
   new employees, my parents, a teenager, my roommate, customers, a colleague, my daughter, my son, a busy parent
-cause: save money, save time, stay healthy, impress my guests, make it easier, get better results, have fun, sleep
-  well
 game: Minecraft, Zelda, Dark Souls, Skyrim, Fortnite, chess, Dungeons and Dragons, a video game, Elden Ring, Monopoly,
   poker, Pokemon, World of Warcraft, Call of Duty, Stardew Valley, my board game, Mario Kart, Hitman, Grand Theft
   Auto, Risk, The Sims, Civilization, Among Us, Doom, Assassin's Creed, Diablo, laser tag, paintball, Clue, checkers,
@@ -2173,6 +2171,122 @@ I feel <{feeling}> today. [What should I do?|Any advice?|Can you cheer me up?|Wh
 """),
 }
 
+# Longer requests, in the words of people who say what they need it for. The last stage of training adds them.
+EVERYDAY_ASKS: dict[str, tuple[str, ...]] = {
+    "how": _lines("""
+How [do|can|should|would] I <[revise for|study for|prepare for|stay awake during|take notes in|catch up on|\
+  remember the dates for] [my history exam|a biology test|a long lecture|chemistry class|my driving theory|\
+  an oral exam in {language}|a spelling bee|the final in {subject}]> [|when I have little time|without cramming|\
+  with flashcards|with {relative}|if I am {feeling}|in three weeks]?
+What is [a good|the best|an easy|a sensible] way to <[memorize vocabulary|learn the times tables|write an essay plan|\
+  read a long textbook|stay focused in the library|understand fractions|practice {language} verbs|quote a source|\
+  take better notes|split revision into sessions|explain {subject}]> [|before the exam|for a slow reader|\
+  with a study group|at university|{moment}]?
+How [do|can|should] I <[lower my stress|ease a stiff neck|drink enough water|fall asleep faster|sit at a desk all day|\
+  warm up before a run|get more vitamin D|rest my eyes|eat more vegetables|recover after a long walk|stretch my back|\
+  cut down on salt|keep my teeth healthy|calm down before a talk|start exercising again]> [|at my age|on busy days|\
+  without a gym|in winter|at the office|naturally|after an illness]?
+How [do|can|should] I <[tell my flatmate to do the dishes|ask for a pay rise|say no to a wedding invitation|\
+  make friends in a new city|thank a teacher|split the bill fairly|give notice to my landlord|welcome a new neighbor|\
+  apologize for being late|share chores with {relative}|choose between two job offers|stop comparing myself to others|\
+  comfort a homesick child|talk about money with {relative}]> [|politely|without an argument|in a kind way|by email|\
+  in person]?
+How [do|can|should] I <[poach an egg|thicken a sauce|keep basil fresh|stop rice from sticking|roast a chicken evenly|\
+  proof bread in a cold kitchen|make a stew less salty|cut an onion without tears|reheat pizza|peel garlic fast|\
+  season a pan|melt chocolate|knead dough|cook beans from dry|whip cream by hand|store mushrooms]> [|the right way|\
+  for {relative}|without a mixer|so that it stays {quality}]?
+How [do|can] I <[sort a dictionary by value|loop over two lists|center a heading|undo a commit|\
+  read a file line by line|join two tables|round to two decimals|remove white space from a string|\
+  write a test for a function|merge two branches|parse a date|install a package|count unique values|print a table|\
+  pass an argument to a script]> in [Python|JavaScript|SQL|git|CSS|Java|a spreadsheet|Bash|R|Go]?
+How [do|can|should] I <[pack for two weeks|get from the airport to the center|save on train tickets|avoid jet lag|\
+  find a quiet beach|see the main sights in one day|exchange money|travel with a toddler|plan a hiking tour|\
+  rent bikes]> in {place} [|in spring|with {relative}|on a small budget|without a car]?
+"""),
+    "define": _lines("""
+[Explain|Can you explain|Please explain|Could you explain|Help me understand] [how|why] <[tides rise and fall|\
+  vaccines train the body|a battery stores energy|bees find flowers|bread goes stale|inflation raises prices|\
+  the heart moves blood|a plane takes off|stars are born|rainbows appear|glaciers shape valleys|muscles grow|\
+  the eye sees color|a bill becomes law|mortgages work|leaves turn red|sound travels through walls|\
+  a lock on a canal works|yeast makes dough rise|a computer adds numbers|memory fades|seeds sprout|languages change|\
+  a fridge keeps food cold|wind turbines make power|earthquakes start|salt melts ice|magnets attract iron|\
+  the moon has phases|money gets its value]> [|to {relative}|to a ten-year-old|in simple words|in a few sentences|\
+  as if I knew nothing|with an everyday example].
+[What is|What's|Explain|Describe] the [difference|main difference|relation] between <[weather and climate|\
+  a virus and bacteria|jam and jelly|a lake and a pond|speed and velocity|debit and credit cards|\
+  a simile and a metaphor|an alligator and a crocodile|mass and weight|butter and margarine|a fruit and a vegetable|\
+  HTTP and HTTPS|a noun and a verb|renting and buying|a comet and an asteroid|tea and herbal infusions|\
+  baking soda and baking powder|a violin and a viola|a hill and a mountain|interest and inflation]> [|in simple terms|\
+  for {relative}]?
+What does <[a project manager|the liver|a catalyst|a conductor|photosynthesis|the word serendipity|\
+  gross domestic product|a comma splice|an algorithm|a hedge fund|the ozone layer|a thermostat|a synonym|\
+  due diligence|a deductible|probation at a new job|a footnote|a leap second|pasteurization|a fuse]> [do|mean|\
+  tell us] [|in everyday life|exactly|in one sentence]?
+[Compare|Please compare|Help me compare] <[electric and petrol cars|cats and dogs as pets|tea and coffee|\
+  living in a city and in the country|paper books and e-readers|running and swimming|gas and induction hobs|\
+  wool and cotton|trains and planes|online and classroom courses|Python and Java|Mars and Venus|cash and cards|\
+  brown and white rice|laptops and tablets|two phone plans|oil and acrylic paint|camping and hotels]> [|\
+  for {relative}|in a short table|by cost|for a beginner|and say which is better].
+"""),
+    "suggest": _lines("""
+[List|Name|Give me|Suggest|What are|Tell me] [three|five|four|six|ten|some|a few] <[ways to save water at home|\
+  vegetables that grow in shade|classic novels for a teenager|stretches for the lower back|countries in South America|\
+  renewable energy sources|icebreakers for a meeting|healthy snacks for school|instruments in an orchestra|\
+  phrases for a formal letter|planets and their colors|questions for a job interview|rainy day activities|\
+  names for a tabby cat|uses for stale bread|parts of a flower|signs of spring|famous bridges|words that end in tion|\
+  team games without equipment|cheeses from {place}|chores a child can do|habits of good readers|\
+  things to check before a long drive|birds in my garden|rules of good manners|fabrics for summer|\
+  exercises for the wrists|books about {subject}]> [|please|for {relative}|with a short note on each|in order|\
+  and explain why].
+[I need|Give me|Suggest|Help me find|Could you suggest|I'm looking for] [a theme|an idea|a name|a gift|a title|\
+  a hobby|some ideas|an activity|a topic|a color scheme] for <[my science fair project|a charity quiz|\
+  a picnic with vegetarians|a small balcony|our book club|a retirement party|my podcast on {subject}|a classroom wall|\
+  a rainy Saturday|a bakery with {quality} cakes|my mother's seventieth birthday|an office game|a short film|\
+  a school garden|a summer camp|a family photo|an empty shelf|a talk on {subject}]>.
+[Plan|Please plan|Help me plan|Make|Put together|Draw up] [a|me a] <[week of dinners|revision timetable|\
+  weekend in {place}|workout for beginners|cleaning rota|birthday party for ten children|garden for a shady corner|\
+  reading list for the summer|budget for a student|training plan for five kilometers|packing list for a ski trip|\
+  meeting about {subject}|day out with {relative}|small wedding|move to a new flat|bake sale|homework schedule|\
+  walking tour of {place}]> [|that is not too strict|with rest days|for a family of four|under 100 pounds|in a table|\
+  for {relative}].
+[Is it|Is it really|Why is it|Would it be] [healthy|okay|worth it|normal|cheaper|better|bad|wise|\
+  necessary] to <[skip breakfast|drink coffee in the evening|run every day|stretch before bed|nap in the afternoon|\
+  eat fruit at night|walk ten thousand steps|sleep with a window open|wear glasses all day|take a cold shower|\
+  stand at a desk|have a sore muscle after a workout|feel tired in spring|buy a used car|learn two languages at once|\
+  defrost meat in water|water plants at noon|keep eggs in the fridge|book flights early]>?
+{situation} [What would you advise?|How should I go about it?|What would be a good first step?|\
+  Could you give me some advice?|What do other people do?|Any thoughts on <{thing_phrase}>?|\
+  What should I keep in mind?|Which <{matter}> would help?]
+"""),
+    "write": _lines("""
+[Rewrite|Rephrase|Please rewrite|Can you rewrite|Polish|Make] this [sentence|email|note|paragraph|\
+  message] [more politely|in plain English|in the past tense|so it sounds friendly|more formal|without repetition|\
+  in fewer words|as a question|in the active voice]: <["the {matter} was {act}ed by {relative}"|\
+  "give me the {matter} now"|"we was going to {place} {moment}"|"the {quality} {goods} it is on the table"|\
+  "I am writing to you to {act} the {matter}"|"can u send the {matter} asap"|"there is many {matter}s in {place}"|\
+  "the meeting about {thing_phrase} has been moved"]>.
+[Write|Please write|Can you write|Help me write|I'd like] [a|a short|a four-line|a cheerful|a polite|\
+  a brief] <[limerick about a sleepy owl|thank-you note to my swimming coach|text to cancel a dentist visit|\
+  story in which a kettle learns to sing|poem on the first snow|speech for my sister's graduation|\
+  product text for a {quality} {goods}|reply to a late customer|letter to the council about a broken street lamp|\
+  dialogue between the sun and a cloud|invitation to a street party|bedtime story with a brave snail|\
+  cover letter for a summer job at a bakery|message that wishes {relative} good luck|review of a cozy cafe|\
+  welcome text for our choir|haiku on morning fog|fairy tale set in {place}|apology for a missed call|\
+  note for a lost {goods}]>.
+[Write|Show me|Give me|I need] [a|a short|a simple] <[Python function that returns the longest word|\
+  SQL query that counts orders per day|JavaScript snippet that hides a button|regular expression for a phone number|\
+  shell command that lists large files|CSS rule for a sticky header|program that prints the first ten squares|\
+  function that checks for a leap year|loop that adds even numbers|spreadsheet formula for the average of a column|\
+  class for a library book|script that renames photos by date|HTML form with a name field|test for an empty list|\
+  function that turns minutes into hours]> [|with comments|and explain it|for a beginner].
+[Translate|How do I say|What is|Please translate] <["the shop closes at six"|"my luggage is lost"|\
+  "a table for four, please"|"how do I get to the museum"|"I am allergic to nuts"|"have a safe journey"|\
+  "the children are playing outside"|"could you speak more slowly"|"it was lovely to meet you"|\
+  "where is the nearest pharmacy"|"the train leaves at noon"|"I would like two tickets"]> [into|to|in] {language}.
+"""),
+}
+
+
 WORKS = _lines("""
 a [cover letter|resume|job ad|work schedule|farewell speech|thank-you card] for <a {job}>
 a [plan|schedule|roadmap|checklist|budget] for <[learning {skill}|a trip to {place}|a wedding|a school fair|\
@@ -2536,8 +2650,8 @@ def british(text: str) -> str:
     return _AMERICAN.sub(lambda match: BRITISH[match[0]], text)
 
 
-def harmful_request(rng: Random) -> tuple[str, str]:
-    """A harmful request and its hazard category."""
+def harmful_request(rng: Random, detailed: float = 0.15) -> tuple[str, str]:
+    """A harmful request, in that share of cases with a harmless detail, and its hazard category."""
     category = rng.choice(list(HAZARDS))
     hazard, bare = HAZARDS[category], category in BARE
     kind = rng.random()
@@ -2553,7 +2667,7 @@ def harmful_request(rng: Random) -> tuple[str, str]:
     if rng.random() < 0.12:
         motive = expand("{motive}", rng)
         request = f"{motive} {request}" if rng.random() < 0.7 else f"{request} {motive}"
-    request = _detail(request, rng) if rng.random() < 0.15 else request
+    request = _detail(request, rng) if rng.random() < detailed else request
     return _roughen(request, rng), category
 
 
@@ -2613,20 +2727,27 @@ def _varied(example: Example, detailed: float, rng: Random) -> Example:
     return (british(request), british(answer)) if rng.random() < 0.33 else (request, answer)
 
 
-def harmful(rng: Random) -> Example:
+def harmful(rng: Random, detailed: float = 0.15) -> Example:
     """A harmful request with its refusal."""
-    request, category = harmful_request(rng)
+    request, category = harmful_request(rng, detailed)
     return _varied((request, refusal(category, rng)), 0.0, rng)
 
 
-def lookalike(rng: Random) -> Example:
+def lookalike(rng: Random, detailed: float = 0.25) -> Example:
     """A safe request in words that harmful ones use, with an answer."""
-    return _varied(_benign(SAFE_ACTIONS, SAFE_WORKS, SAFE_ASKS, rng), 0.25, rng)
+    return _varied(_benign(SAFE_ACTIONS, SAFE_WORKS, SAFE_ASKS, rng), detailed, rng)
 
 
-def ordinary(rng: Random) -> Example:
+def ordinary(rng: Random, detailed: float = 0.4) -> Example:
     """An everyday request with an answer."""
-    return _sum(rng) if rng.random() < 0.03 else _varied(_benign(ACTIONS, WORKS, ASKS, rng), 0.4, rng)
+    return _sum(rng) if rng.random() < 0.03 else _varied(_benign(ACTIONS, WORKS, ASKS, rng), detailed, rng)
+
+
+def everyday(rng: Random) -> Example:
+    """A longer everyday request with an answer."""
+    name = rng.choice(list(EVERYDAY_ASKS))
+    request, topic = _unmark(pick(EVERYDAY_ASKS[name], rng))
+    return _varied((_roughen(request, rng), _answer(name, topic, rng)), 0.2, rng)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -261,6 +261,9 @@ def _command() -> str:
     return shlex.join(["recover-align", *sys.argv[1:]])
 
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads are slow where cores are shared
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line; every way out has one of the exit codes of `recover.errors.Exit`."""
     try:
