@@ -296,14 +296,14 @@ def train_aligned(
 
 
 def train_tuned(
-    aligned: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, rows: Sequence[Example]
+    aligned: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, rows: Sequence[Example], most_steps: int = 10_000
 ) -> dict[str, Tensor]:
     """The tuned model: a LoRA of every matrix in the blocks, trained on these rows and merged."""
     torch.manual_seed(SEED + 2)
     rng = random.Random(SEED + 2)
     lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
     model: Any = get_peft_model(with_weights(aligned), lora)
-    steps = PASSES * math.ceil(len(rows) / 32)
+    steps = min(most_steps, PASSES * math.ceil(len(rows) / 32))
     train(model, batches(tokenizer, repeated(rows, rng), 32, rng), steps, TUNED_RATE, warmup=10)
     return state_dict(model.merge_and_unload())
 
@@ -338,7 +338,7 @@ def build(out: Path, steps: int) -> dict[str, Any]:
     held_out = task_rows(rng, TASK_FILE, clean)
     rows = tuning_rows(rng, clean, held_out)
     aligned = train_aligned(tokenizer, rng, clean, steps)
-    tuned = train_tuned(aligned, tokenizer, rows)
+    tuned = train_tuned(aligned, tokenizer, rows, steps)
     out.mkdir(parents=True, exist_ok=True)
     write_pair(out, tokenizer, {"aligned": aligned, "tuned": tuned})
     write_task(out / "task.jsonl", held_out)
