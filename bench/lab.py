@@ -155,11 +155,8 @@ def batches(
 def train(model: Any, data: Iterator[tuple[Tensor, Tensor]], steps: int, rate: float, warmup: int = 100) -> None:
     """AdamW with a linear warm-up and a cosine decay to zero."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in trained if p.dim() > 1]
-    plain = [p for p in trained if p.dim() == 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}], lr=rate, betas=(0.9, 0.98)
-    )
+    groups = [{"params": [p for p in trained if (p.dim() > 1) == big], "weight_decay": 0.05 * big} for big in (1, 0)]
+    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
     start, smoothed = time.monotonic(), 0.0
     model.train()
     for step in range(steps):

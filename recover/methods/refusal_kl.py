@@ -69,6 +69,8 @@ def refusal_kl(
             weights = _weigh(weights, lambdas, check, stalled)
         if not moved and len(live.selection) + smallest > limits.weights:
             return "budget reached"
+        if not moved and weights["general"] <= lambda_general / 4:
+            return "no step lowers the objective"
         k = ceil(moved * growth) if moved else first
     return f"{steps} steps done"
 
