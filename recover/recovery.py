@@ -232,8 +232,8 @@ class Course:
         )
 
     def best(self) -> int:
-        """The step to keep: at or over the floor first, then at or under the target, and there the best task and the
-        lowest objective (the harmful rate of few prompts is noisy, and its minimum lucky); elsewhere the least harmful.
+        """The step to keep: at or over the floor first, then at or under the target, and there the lowest
+        objective (the harmful rate of few prompts is noisy, and its minimum lucky); elsewhere the least harmful.
         The tuned model itself is the last choice among equals.
         """
 
@@ -241,8 +241,7 @@ class Course:
             check, objective = self.checks[step], self.steps[step].objective
             worst = 1.0 if check.harmful is None else check.harmful
             merit = objective if check.safe and objective is not None else worst
-            task = -(check.task or 0.0) if check.safe else 0.0
-            return (not check.kept, not check.safe, step == 0, task, merit, self.steps[step].restored)
+            return (not check.kept, not check.safe, step == 0, merit, self.steps[step].restored)
 
         return min((s for s, c in enumerate(self.checks) if c.harmful is not None), key=order, default=0)
 
