@@ -5,7 +5,6 @@ peft itself reads the adapter and computes the deltas, on a model whose own weig
 
 import contextlib
 import copy
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -130,9 +129,3 @@ def _float_delta(layer: Any, name: str) -> Tensor:
         layer = copy.deepcopy(layer).float()
     delta: Tensor = layer.get_delta_weight(name)
     return delta.detach()
-
-
-def adapter_base(adapter: Path) -> str | None:
-    """The base that an adapter says it was trained on."""
-    value = json.loads((adapter / "adapter_config.json").read_text("utf-8")).get("base_model_name_or_path")
-    return value if isinstance(value, str) else None
