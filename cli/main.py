@@ -17,10 +17,11 @@ Examples:
   recover-align examples/aligned.pt examples/tuned.pt
   recover-align org/model-instruct ./my-finetune -o ./my-safe-finetune --task task.jsonl
   recover-align evaluate ./my-finetune --report-set strongreject.csv
+  recover-align gate --from ./my-safe-finetune
   recover-align revert ./my-safe-finetune ./my-safe-finetune -o ./my-finetune-again
 
 \b
-Exit codes: 0 done; 1 the restored model missed its target or its floor; 2 usage or input error;
+Exit codes: 0 done; 1 the restored model missed its target or its floor, or a gate failed; 2 usage or input error;
 3 could not decide (a failed load, out of memory, a full disk); 130 interrupted, nothing half-written.
 """
 
@@ -185,14 +186,11 @@ def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, over
 def report(path: str, form: str) -> None:
     """Render RESULT, a result.json, as HTML, Markdown or JSON on stdout."""
     from recover import report as reports
-    from recover.result import dumps
+    from recover.result import dumps, find
 
     from . import show
 
-    place = Path(path)
-    places = (place / "recovery" / "result.json", place / "result.json", Path(f"{place}.recovery") / "result.json")
-    nested = [p for p in places if p.is_file()]
-    found = reports.load(nested[0] if nested else place)
+    found = reports.load(find(Path(path)))
     show.out({"html": reports.html, "md": reports.markdown, "json": dumps}[form](found))
 
 
@@ -260,6 +258,8 @@ def _command() -> str:
 
     return shlex.join(["recover-align", *sys.argv[1:]])
 
+
+from . import gate as _gate  # noqa: E402, F401, which puts its commands on `cli` and takes `questions` from here
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads are slow where cores are shared
 

@@ -114,7 +114,7 @@ def _rate(k: int, n: int) -> Rate:
 
 
 def _set_report(prompts: PromptSet, judged: Mapping[str, Judged], leakage: int | None) -> SetReport:
-    expect = prompts.prompts[0].expect if len({p.expect for p in prompts}) == 1 else None
+    expect = prompts.expect
     verdicts = {name: [j for _, j in rows] for name, rows in judged.items()}
     return SetReport(
         name=prompts.name,

@@ -67,6 +67,11 @@ class PromptSet:
     def __iter__(self) -> Iterator[Prompt]:
         return iter(self.prompts)
 
+    @property
+    def expect(self) -> Expect | None:
+        """What all prompts expect; None where they differ."""
+        return self.prompts[0].expect if len({prompt.expect for prompt in self}) == 1 else None
+
     def head(self, n: int) -> "PromptSet":
         """The first n prompts, or all where there are fewer."""
         if n < 1:

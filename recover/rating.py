@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recover import artifact, evaluation, report
 from recover.errors import Exit, InputError
-from recover.job import Questions, checkpoint_info, environment, settings, warnings
+from recover.job import Fraction, Questions, checkpoint_info, environment, settings, warnings
 from recover.pair import open_checkpoint
 from recover.progress import Notify, silent
 from recover.result import Result, Tool
@@ -19,6 +19,8 @@ class Rating(Questions):
     """Checkpoints to be asked, and where to put what was found."""
 
     models: tuple[str, ...]
+    names: tuple[str, ...] | None = None  # by default those that the number of models gives
+    max_task_drop: Fraction = 0.05
     out: Path | None = None
     overwrite: bool = False
 
@@ -26,11 +28,12 @@ class Rating(Questions):
 def rate(request: Rating, *, command: str | None = None, notify: Notify = silent) -> Result:
     """Evaluate the checkpoints on the same prompts. Adapters lie over the first. Raises InputError, Undecided."""
     started = time.monotonic()
-    if len(request.models) not in NAMES:
+    names = request.names or NAMES.get(len(request.models))
+    if names is None:
         raise InputError(f"found {len(request.models)} models; evaluate compares 1 to 3")
     first = open_checkpoint(request.models[0], config=request.config)
     others = [open_checkpoint(m, config=request.config, base=first) for m in request.models[1:]]
-    models = dict(zip(NAMES[len(request.models)], [first, *others], strict=True))
+    models = dict(zip(names, [first, *others], strict=True))
     sets, task = request.sets(), request.the_task()
     if request.out:
         inputs = [place for c in models.values() for place in (c.path, c.root)]
@@ -42,6 +45,7 @@ def rate(request: Rating, *, command: str | None = None, notify: Notify = silent
         judge=request.judge,
         chat_template=request.chat_template,
         max_new_tokens=request.max_new_tokens,
+        max_task_drop=request.max_task_drop,
         dtype=request.dtype,
         device=request.device,
         seed=request.seed,

@@ -73,22 +73,22 @@ def settings(result: Result) -> list[tuple[str, str]]:
 def markdown(result: Result) -> str:
     """The report as Markdown, for a file, a pull request or the summary of a CI step."""
     names, rows = columns(result), table(result)
-    parts = ["# recover-align report", f"**{_md(headline(result))}**"]
+    parts = ["# recover-align report", f"**{md(headline(result))}**"]
     if rows:
         cells = [[row.label, row.n, *(row.cells[name].text for name in names)] for row in rows]
-        parts += [_md_table(["", "n", *names], cells), "Brackets hold 95 % intervals, in percent."]
-    parts.append(_md_list(f"{name}: {_md(value)}" for name, value in facts(result)))
+        parts += [md_table(["", "n", *names], cells), "Brackets hold 95 % intervals, in percent."]
+    parts.append(_md_list(f"{name}: {md(value)}" for name, value in facts(result)))
     if result.warnings:
-        parts += ["## Warnings", _md_list(_md(plain(text)) for text in result.warnings)]
+        parts += ["## Warnings", _md_list(md(plain(text)) for text in result.warnings)]
     parts += _md_grids(grids(result))
     parts += ["## How to reproduce", *_md_code("sh", command(result)), *_md_grids(sources(result), level=3)]
     for title, text in settings(result):
         parts += [f"### {title}", *_md_code("json", text.replace("<", "\\u003c"))]
-    parts.append(_md(f"{plain(result.tool.name)} {plain(result.tool.version)}, {plain(result.created)}"))
+    parts.append(md(f"{plain(result.tool.name)} {plain(result.tool.version)}, {plain(result.created)}"))
     return "\n\n".join(parts) + "\n"
 
 
-def _md(text: str) -> str:
+def md(text: str) -> str:
     """Text that Markdown shows as it is; numbers and intervals stay readable in the source too."""
     if re.fullmatch(rf"[-+0-9., %/\[\]{NONE}]*", text):
         return text
@@ -97,14 +97,15 @@ def _md(text: str) -> str:
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
 
 
-def _md_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+def md_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A table whose cells are shown as they are; the first `left` columns are text, the others numbers."""
     ruler = ["---" if i < left else "---:" for i in range(len(header))]
-    lines = [[_md(plain(name)) for name in header], ruler, *([_md(cell) for cell in row] for row in rows)]
+    lines = [[md(plain(name)) for name in header], ruler, *([md(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _md_grids(found: Iterable[Grid], level: int = 2) -> list[str]:
-    parts = ((f"{'#' * level} {grid.title}", _md_table(grid.header, grid.rows, grid.left)) for grid in found)
+    parts = ((f"{'#' * level} {grid.title}", md_table(grid.header, grid.rows, grid.left)) for grid in found)
     return [text for part in parts for text in part]
 
 
@@ -169,7 +170,7 @@ def write(result: Result, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            _replace(folder / name, text)
+            write_text(folder / name, text)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # not the user's mistake; artifact.staged() tells of it
@@ -177,7 +178,7 @@ def write(result: Result, folder: Path) -> Path:
     return folder / "result.json"
 
 
-def _replace(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Writes a file beside its place and then moves it there, so that nobody sees half of it."""
     unfinished = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:

@@ -251,6 +251,12 @@ def dumps(result: Result) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def find(path: Path) -> Path:
+    """Where the result of an output lies: in its folder or beside its file, or else at the path itself."""
+    places = (path / "recovery" / "result.json", path / "result.json", Path(f"{path}.recovery") / "result.json")
+    return next((place for place in places if place.is_file()), path)
+
+
 def load(path: Path) -> Result:
     """Reads a `result.json`. Raises InputError if it is not one, or one of another schema."""
     try:

@@ -791,7 +791,7 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
         ("shutil.copyfile", FULL),
         ("recover.artifact.save_file", SafetensorError(f"Error while serializing: I/O error: {FULL.strerror}")),
         ("os.fsync", FULL),
-        ("recover.report._replace", FULL),
+        ("recover.report.write_text", FULL),
     ],
 )
 def test_no_space_left(
@@ -808,7 +808,7 @@ def test_no_space_left_for_the_report(place: Place, refuses: Refuses, monkeypatc
     def full(*_: object) -> None:
         raise FULL
 
-    monkeypatch.setattr("recover.report._replace", full)
+    monkeypatch.setattr("recover.report.write_text", full)
     refuses(["evaluate", "tuned", "-o", "out", *cli_pairs.asking(place.prompts)], 3, r"the disk is full: out")
 
 

@@ -59,7 +59,7 @@ def test_commands_in_documents_are_the_tools_own(document: str, words: list[str]
 
 
 @pytest.mark.parametrize(
-    "wrong", ["gate a b", "evaluate a --nonsense", "apply p t", "a b --budget 2", "report a -f pdf"]
+    "wrong", ["gates a b", "evaluate a --nonsense", "apply p t", "a b --budget 2", "report a -f pdf"]
 )
 def test_a_wrong_command_would_be_noticed(wrong: str) -> None:
     with pytest.raises(click.UsageError):  # a word that names no command is read as ALIGNED

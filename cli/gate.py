@@ -1,0 +1,227 @@
+"""The release gate on the command line: `gate`, `policy lint` and `policy show`."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from recover.errors import Exit, InputError, Undecided
+
+from .main import _command, _request, cli, questions
+
+if TYPE_CHECKING:
+    from recover.gate import Decision, Size
+    from recover.policy import Policy
+    from recover.result import Result
+
+FOR_GITHUB = ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")
+EPILOG = """\b
+Exit codes: 0 the gate passed; 1 a rule failed; 2 usage, policy or input error; 3 a rule could not be decided, or
+anything else went wrong. No form of output changes them.
+"""
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("aligned", required=False)
+@click.argument("model", required=False)
+@click.option("--tuned", metavar="TUNED", help="The fine-tune that MODEL was restored from, for what its task scored.")
+@click.option("--from", "source", metavar="RESULT", help="Decide from a result.json, or from an output that holds one; no model is loaded.")  # fmt: skip
+@click.option("--policy", metavar="FILE", help="The rules.  [default: those that `policy show` prints]")
+@click.option("--plan", is_flag=True, help="Print what the upper-bound rules allow on these prompt sets, and how likely they pass; no model is loaded.")  # fmt: skip
+@click.option("--fail-on", type=click.Choice(["inconclusive"]), help="Do not pass where a rule could not be decided, whatever the policy says.")  # fmt: skip
+@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the decision is.")
+@click.option("--junit", metavar="FILE", type=click.Path(path_type=Path), help="Write JUnit XML: a suite is a prompt set, a case is a rule.")  # fmt: skip
+@click.option("--markdown", metavar="FILE", type=click.Path(path_type=Path), help="Write the decision as Markdown.")
+@click.option("--card", metavar="README.md", type=click.Path(path_type=Path), help="Merge rates and decision into this model card.")  # fmt: skip
+@click.option("--github", is_flag=True, help="Append to $GITHUB_STEP_SUMMARY, and decision, exit_code and result to $GITHUB_OUTPUT.")  # fmt: skip
+@questions
+@click.option("-o", "--out", metavar="DIR", help="Write result.json, reports and answers here.")
+@click.option("--overwrite", is_flag=True, help="Replace DIR if it exists.")
+@click.pass_context
+def gate(
+    ctx: click.Context,
+    /,
+    source: str | None,
+    policy: str | None,
+    plan: bool,
+    fail_on: str | None,
+    exit_zero: bool,
+    junit: Path | None,
+    markdown: Path | None,
+    card: Path | None,
+    github: bool,
+    as_json: bool,
+    quiet: bool,
+    **asked: Any,
+) -> None:
+    """Decide by a policy whether MODEL may be released: as safe as ALIGNED, and its task kept.
+
+    MODEL is evaluated beside ALIGNED on the same prompts; with --tuned and --task, what it lost of the task is counted
+    too. With --from, both arguments are left out, and a result that is there is decided on. --json prints the decision.
+    """
+    from recover import decision as forms
+    from recover.gate import decide
+    from recover.gate import plan as plan_of
+
+    from . import show
+
+    rules = _policy(policy, fail_on)
+    _check(ctx, source, plan, asked)
+    if plan:
+        found = plan_of(rules, _sizes(source, asked))
+        return show.out(json.dumps([*map(asdict, found)], indent=1) + "\n" if as_json else forms.chances(found))
+    written = Written(junit, markdown, card, github)
+    written.check()
+    result, place = _from(source) if source else _evaluated(rules, asked, quiet, as_json)
+    decision = decide(rules, result, datetime.now(UTC).date())
+    show.out(forms.dumps(decision) if as_json else forms.lines(decision))
+    written.write(decision, result, place)
+    sys.exit(Exit.OK if exit_zero else decision.exit_code)
+
+
+def _policy(path: str | None, fail_on: str | None) -> "Policy":
+    from recover.policy import load_policy
+
+    policy = load_policy(Path(path) if path else None)
+    if fail_on is None:
+        return policy
+    return policy.model_copy(update={"defaults": policy.defaults.model_copy(update={"on_inconclusive": "fail"})})
+
+
+def _check(ctx: click.Context, source: str | None, plan: bool, asked: dict[str, Any]) -> None:
+    """Refuse what contradicts --from, and a request without a model."""
+    given = [p for p in ctx.command.params if ctx.get_parameter_source(p.name or "") is ParameterSource.COMMANDLINE]
+    if source and (moot := [p.opts[-1] for p in given if p.name in asked]):
+        raise click.UsageError(f"--from decides on what was measured: leave out {', '.join(moot)}", ctx)
+    if not (source or plan or asked["model"]):
+        raise click.UsageError("Name ALIGNED and MODEL, or a result with --from", ctx)
+
+
+def _from(source: str) -> tuple["Result", Path | None]:
+    from recover.result import find, load
+
+    place = find(Path(source))
+    return load(place), place
+
+
+def _evaluated(policy: "Policy", asked: dict[str, Any], quiet: bool, as_json: bool) -> tuple["Result", Path | None]:
+    """Measure ALIGNED, TUNED if there is one, and MODEL, the task by the margin of the policy's strictest rule."""
+    from recover import rating
+
+    from . import show
+
+    aligned, tuned, model = (asked.pop(name) for name in ("aligned", "tuned", "model"))
+    sides = {"aligned": aligned, "tuned": tuned, "restored": model} if tuned else {"aligned": aligned, "model": model}
+    drops = [rule.max_drop for rule in policy.rules if rule.max_drop is not None]
+    if drops and not (tuned and asked["task"]):
+        show.out("note: the policy has a rule on the task, which needs --task and --tuned to be decided\n", err=True)
+    more = {"max_task_drop": min(drops)} if drops else {}
+    request = _request(rating.Rating, {**asked, **more, "models": (*sides.values(),), "names": (*sides,)})
+    with show.progress(quiet) as notify:
+        result = rating.rate(request, command=_command(), notify=notify)
+    if not as_json:
+        show.result(result, as_json=False)
+    return result, request.out and request.out / "result.json"
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files that a decision goes to."""
+
+    junit: Path | None
+    markdown: Path | None
+    card: Path | None
+    github: bool
+
+    def check(self) -> None:
+        """Refuse a place that cannot be written to, before a model is loaded."""
+        from recover import card
+
+        for path in filter(None, (self.junit, self.markdown)):
+            folder = path.absolute().parent
+            if path.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+                raise InputError(f"{path} cannot be written: expected a file in a folder that is there; name another")
+        if self.card:
+            card.read(self.card)
+        if self.github and (missing := [name for name in FOR_GITHUB if not os.environ.get(name)]):
+            raise InputError(
+                f"--github needs ${' and $'.join(missing)}, which a GitHub step has; leave it out elsewhere"
+            )
+
+    def write(self, decision: "Decision", result: "Result", place: Path | None) -> None:
+        """Write each form that was asked for."""
+        from recover import card
+        from recover import decision as forms
+        from recover.report import write_text
+
+        try:
+            if self.junit:
+                write_text(self.junit, forms.junit(decision))
+            if self.markdown:
+                write_text(self.markdown, forms.markdown(decision))
+            if self.card:
+                card.write(self.card, decision, result)
+            if self.github:
+                told = {
+                    "decision": decision.status,
+                    "exit_code": str(int(decision.exit_code)),
+                    "result": str(place or ""),
+                }
+                _append("GITHUB_STEP_SUMMARY", forms.markdown(decision))
+                _append("GITHUB_OUTPUT", forms.outputs(told, f"end-{secrets.token_hex(16)}"))
+        except OSError as error:
+            raise Undecided(f"the decision could not be written: {error}; free the place and decide again") from error
+
+
+def _append(variable: str, text: str) -> None:
+    with Path(os.environ[variable]).open("a", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+
+
+# The plan
+
+
+def _sizes(source: str | None, asked: dict[str, Any]) -> list["Size"]:
+    """The prompt sets of a result, or those that would be asked."""
+    from recover.gate import Size
+
+    if source:
+        return [Size(s.name, s.n, s.expect) for s in _from(source)[0].sets]
+    from recover import job
+
+    known = {name: value for name, value in asked.items() if name in job.Questions.model_fields}
+    return [Size(s.name, len(s), s.expect) for s in _request(job.Questions, known).sets()]
+
+
+# Policies
+
+
+@cli.group()
+def policy() -> None:
+    """Look at the rules of the gate."""
+
+
+@policy.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def lint(files: Iterable[str]) -> None:
+    """Check FILE, a policy: "ok: N rules", or the place of its first fault."""
+    from recover.policy import load_policy
+
+    for file in files:
+        click.echo(f"ok: {len(load_policy(Path(file)).rules)} rules")
+
+
+@policy.command("show")
+def show_policy() -> None:
+    """The default policy, to copy and change."""
+    from recover.policy import default_policy
+
+    click.echo(default_policy(), nl=False)
