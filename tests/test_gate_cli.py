@@ -346,7 +346,7 @@ def test_what_comes_from_outside_stays_text(originals: Path, work: Path, hostile
     done = act(work, **{"from": str(originals / "bad"), "policy": hostile})
     assert (done.returncode, done.stdout) == (Exit.USAGE, "")
     assert f"recover-align: {' '.join(hostile.split())}: cannot be read" in done.stderr
-    done = act(work, **{name: hostile for name in ACTION["inputs"]})
+    done = act(work, **dict.fromkeys(ACTION["inputs"], hostile))
     assert (done.returncode, done.stdout) == (Exit.USAGE, "")
     assert names(work) == ["step.sh"]
 
