@@ -127,8 +127,7 @@ def _evaluated(policy: "Policy", asked: dict[str, Any], quiet: bool, as_json: bo
     request = _request(rating.Rating, {**asked, **more, "models": (*sides.values(),), "names": (*sides,)})
     with show.progress(quiet) as notify:
         result = rating.rate(request, command=_command(), notify=notify)
-    if not as_json:
-        show.result(result, as_json=False)
+    show.notes(result) if as_json else show.result(result, as_json=False)
     return result, request.out and request.out / "result.json"
 
 

@@ -78,10 +78,15 @@ def result(found: Result, as_json: bool) -> None:
         for key, value in report.facts(found):
             console.print(Text(f"{key}: {value}"))
     out(printed.get(), err=as_json)
-    for warning in found.warnings:
-        out(f"note: {warning}\n", err=True)
+    notes(found)
     if as_json:
         out(dumps(found))
+
+
+def notes(found: Result) -> None:
+    """What a reader should know of the result, on stderr."""
+    for warning in found.warnings:
+        out(f"note: {warning}\n", err=True)
 
 
 def places(outcome: "Outcome") -> None:

@@ -4,6 +4,7 @@ The front matter's text is kept, comments and order included; only the block of 
 and in it only what an earlier merge wrote is replaced. Merging the same decision again changes nothing.
 """
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def _divided(text: str, where: str) -> tuple[str, str, str]:
     lead, front, body = mark, "", text.removeprefix(mark)
     if found := FRONT.match(text):
         lead, front, body = found[1], found[2], text[found.end() :]
-    elif body.lstrip().startswith("---") and not body.lstrip().splitlines()[0].strip("- \t"):
+    elif re.match(r"\s*---[ \t]*\r?(?:\n|\Z)", body):
         raise InputError(f"{where}: the front matter has no end; close it with a line of three dashes")
     _models(_parsed(front, where), where)
     if [body.count(START), body.count(END)] not in ([0, 0], [1, 1]) or body.find(START) > body.find(END):
@@ -113,11 +114,12 @@ def _with_index(front: str, name: str, ours: list[dict[str, Any]], newline: str,
         return front
     block = BLOCK.search(front)
     start, end = block.span() if block else (len(front), len(front))
-    ours_and_theirs: str = yaml_dump({KEY: index})
-    edited = front[:start] + ours_and_theirs.replace("\n", newline) + front[end:]
-    if _parsed(edited, where) != {**data, KEY: index}:
-        raise InputError(f"{where}: the front matter's layout cannot be edited; write its keys one a line")
-    return edited
+    written: str = yaml_dump({KEY: index})
+    edited = front[:start] + written.replace("\n", newline) + front[end:]
+    with contextlib.suppress(InputError):
+        if _parsed(edited, where) == {**data, KEY: index}:
+            return edited
+    raise InputError(f"{where}: the front matter's layout cannot be edited; write its keys one a line")
 
 
 def _is_ours(result: dict[str, Any]) -> bool:

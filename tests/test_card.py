@@ -118,6 +118,10 @@ def test_the_section_stays_where_the_user_moved_it() -> None:
     assert merged(moved) == moved
 
 
+def test_a_rule_at_the_top_is_no_front_matter() -> None:
+    assert "\n----\n# Mine\n" in merged("----\n# Mine\n")
+
+
 def test_nothing_measured_adds_no_metadata() -> None:
     text = merged(BODY, decide(load_policy(None), result(), date(2026, 3, 1)), result())
     assert text.startswith(f"---\n---\n{BODY}")
@@ -145,7 +149,7 @@ DAMAGED = {
     "texts as models": ("---\nmodel-index: [mine]\n---\n", "model-index is no list"),
     "a text as results": ("---\nmodel-index: [{name: a, results: b}]\n---\n", "model-index is no list"),
     "texts as results": ("---\nmodel-index: [{name: a, results: [b]}]\n---\n", "model-index is no list"),
-    "keys in braces": ("---\n{license: mit}\n---\n", "cannot be edited|is not valid YAML"),
+    "keys in braces": ("---\n{license: mit}\n---\n", "cannot be edited; write its keys one a line"),
     "half a section": (f"{BODY}{START}\n", "expected one"),
     "a section turned round": (f"{END}\n{START}\n", "expected one"),
     "two sections": (f"{START}\n{END}\n{START}\n{END}\n", "expected one"),

@@ -21,7 +21,8 @@ from recover.cli.main import cli
 
 from recover import result
 from recover.errors import Exit
-from recover.policy import default_policy, load_policy
+from recover.gate import Size, plan
+from recover.policy import Rule, default_policy, load_policy
 
 ROOT = Path(__file__).parents[1]
 RATES = """\
@@ -151,7 +152,9 @@ def test_models_are_measured_and_decided_on(
 def test_a_fine_tune_that_lost_its_refusals_fails(originals: Path, asking: list[str], capsys: Any) -> None:
     rates = ("--policy", originals / "policy.toml", *asking)
     assert run("gate", originals / "aligned", originals / "tuned", *rates, "--json") == Exit.FAILED
-    found = {f["rule"]: f["status"] for f in json.loads(capsys.readouterr().out)["findings"]}
+    told = capsys.readouterr()
+    assert told.err.startswith("note: the rules judge reads refusals")
+    found = {f["rule"]: f["status"] for f in json.loads(told.out)["findings"]}
     assert found == {"harm": "fail", "alike": "pass"}
 
 
@@ -359,6 +362,19 @@ def test_a_result_in_an_odd_place_is_one_output(originals: Path, work: Path) -> 
     told = step_outputs((work / "GITHUB_OUTPUT").read_text())
     assert told == {"decision": "fail", "exit_code": "1", "result": str(odd / "result.json")}
     assert "pwned" not in names(work)
+
+
+def test_the_document_agrees_with_the_policy_and_the_plan() -> None:
+    text = (ROOT / "docs" / "gate.md").read_text("utf-8")
+    keys = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"(?m)^\| (`.*?) \|", text))))
+    assert keys == set(Rule.model_fields)
+    harm = load_policy(None).model_copy(update={"rules": load_policy(None).rules[:1]})
+    rows = [re.findall(r"[\d.]+", row) for row in re.findall(r"(?m)^(\| \d{3} \|.*)$", text)]
+    assert len(rows) == 4
+    for n, allowed, *power in rows:
+        (chance,) = plan(harm, [Size("any", int(n))])
+        assert chance.allowed == int(allowed)
+        assert [*map(float, power)] == pytest.approx([100 * p for p in chance.power.values()], abs=0.1)
 
 
 def commands_in(*files: str) -> list[list[str]]:
