@@ -101,8 +101,8 @@ def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
 
     Both are a Hugging Face directory or hub id, a .safetensors file, or a .pt/.pth/.bin state dict; TUNED may be a LoRA
     adapter over ALIGNED. OUT is of TUNED's kind, or of ALIGNED's, merged, if TUNED is an adapter. OUT/recovery
-    (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers, and the patch that takes the
-    restoration back.
+    (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers with a viewer.html to read
+    them, and the patch that takes the restoration back.
     """
     from recover import job
 
@@ -181,19 +181,19 @@ def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, over
 
 @cli.command()
 @click.argument("path", metavar="RESULT")
-@click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json"]), default="md", show_default=True, help="What to print.")  # fmt: skip
+@click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json", "viewer"]), default="md", show_default=True, help="What to print.")  # fmt: skip
 def report(path: str, form: str) -> None:
-    """Render RESULT, a result.json, as HTML, Markdown or JSON on stdout."""
+    """Render RESULT, a result.json, as HTML, Markdown, JSON or a viewer of its answers, on stdout."""
     from recover import report as reports
+    from recover import viewer
     from recover.result import dumps
 
     from . import show
 
-    place = Path(path)
-    places = (place / "recovery" / "result.json", place / "result.json", Path(f"{place}.recovery") / "result.json")
-    nested = [p for p in places if p.is_file()]
-    found = reports.load(nested[0] if nested else place)
-    show.out({"html": reports.html, "md": reports.markdown, "json": dumps}[form](found))
+    folders = (Path(path) / "recovery", Path(path), Path(f"{path}.recovery"))
+    place = next((f / "result.json" for f in folders if (f / "result.json").is_file()), Path(path))
+    pages: dict[str, Callable[[Any], str]] = {"html": reports.html, "md": reports.markdown, "json": dumps, "viewer": lambda r: viewer.html(r, viewer.read(r, place.parent))}  # fmt: skip
+    show.out(pages[form](reports.load(place)))
 
 
 @cli.group()

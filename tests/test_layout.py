@@ -17,10 +17,10 @@ LAYERS = [  # a module imports from lines above its own only
     {"containers", "rows", "selection", "stats"},
     {"checkpoint", "prompts"},
     {"judges", "loading", "result", "tasks"},
-    {"adapter", "engine", "generate", "objective", "tables"},
+    {"adapter", "engine", "generate", "objective", "tables", "transcript"},
     {"figures", "pair", "speech"},
     {"artifact", "report"},
-    {"live"},
+    {"live", "viewer"},
     {"methods"},
     {"evaluation", "recovery"},
     {"job"},
@@ -80,6 +80,6 @@ def test_the_public_surface_is_complete_and_sorted() -> None:
 
 
 def test_light_modules_import_no_transformers() -> None:
-    light = "errors, judges, progress, prompts, report, result, selection, stats, tasks"
+    light = "errors, judges, progress, prompts, report, result, selection, stats, tasks, viewer"
     code = f"import sys; from recover import {light}; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,379 @@
+"use strict";
+// What a model or a file wrote reaches the page as text nodes and in no other way: nothing here parses HTML, and no
+// text becomes the name of an element, an attribute or an address.
+(() => {
+  const CHUNK = 30; // prompts that are put on the page at a time
+  const LONG = 2000; // characters of an answer that are shown before one asks for the rest
+  const by = (id) => document.getElementById(id);
+  const { models, compared, sets, categories, verdicts, texts, rows: packed } = JSON.parse(by("data").textContent);
+
+  const rows = packed.map(([set, category, id, prompt, change, answers], index) => ({
+    index, set: sets[set], category: categories[category] ?? null, id: texts[id], prompt, change,
+    answers: answers.map((a) => a && { text: a[0], verdict: verdicts[a[1]], cutOff: a[2] === 1, reason: texts[a[3]] }),
+  }));
+
+  // State: what the address holds, and what it does not
+
+  const PLACES = { set: sets.map((s) => s.name), category: categories }; // what the two lists of names offer
+  const place = (list, name) => (PLACES[list].includes(name) ? String(PLACES[list].indexOf(name)) : ANY);
+  const NONE_PASS = "No prompt passes these filters.";
+  const NONE_AT_ALL = "This result has no answers.";
+  const ANY = "any";
+  const START = { show: "all", model: String(models.length - 1), set: ANY, category: ANY, q: "", at: "" };
+  let state = { ...START };
+  let shown = []; // the rows that pass the filters
+  let built = 0; // how many of them are on the page
+  let allOpen = false;
+  let turned = new Set(); // answers that are not as the switch has them
+
+  const says = (verdict) => (row, model) =>
+    model === ANY ? row.answers.some((a) => a?.verdict === verdict) : row.answers[model]?.verdict === verdict;
+  const SHOW = new Map([["all", () => true]]);
+  if (compared) ["fixed", "broke"].forEach((word) => SHOW.set(word, (row) => row.change === word));
+  verdicts.forEach((word) => SHOW.set(word, says(word)));
+
+  let lower = null; // the texts in lower case, made when they are first searched
+  const found = (row, q) => {
+    lower ??= texts.map((text) => text.toLowerCase());
+    const has = (number) => lower[number].includes(q);
+    return has(row.prompt) || row.id.toLowerCase().includes(q) || row.answers.some((a) => a && has(a.text));
+  };
+
+  const TESTS = {
+    q: (row, s) => s.q === "" || found(row, s.q.toLowerCase()),
+    set: (row, s) => s.set === ANY || row.set === sets[s.set],
+    category: (row, s) => s.category === ANY || row.category === categories[s.category],
+    show: (row, s) => SHOW.get(s.show)(row, s.model),
+  };
+  const passing = (s, except) => {
+    const tests = Object.entries(TESTS).filter(([name]) => name !== except).map(([, test]) => test);
+    return rows.filter((row) => tests.every((test) => test(row, s)));
+  };
+
+  // Elements
+
+  function el(tag, properties = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name.startsWith("aria") || name === "role") made.setAttribute(name.replace(/[A-Z]/, (c) => `-${c.toLowerCase()}`), value);
+      else made[name] = value;
+    }
+    made.append(...children.filter((child) => child !== null && child !== ""));
+    return made;
+  }
+
+  // Browsers take seconds to break a word of many thousand letters into lines: say where it may be broken
+  const breakable = (text) => text.split(/(\S{500})(?=\S)/u).flatMap((part, i) => (i % 2 ? [part, el("wbr")] : part));
+
+  // A text with what was searched for marked
+  function marked(text) {
+    const q = state.q.toLowerCase();
+    const places = text.toLowerCase();
+    if (q === "" || places.length !== text.length) return breakable(text); // some letters change length in lower case
+    const parts = [];
+    let from = 0;
+    for (let at = places.indexOf(q); at >= 0; at = places.indexOf(q, from)) {
+      parts.push(...breakable(text.slice(from, at)), el("mark", {}, text.slice(at, at + q.length)));
+      from = at + q.length;
+    }
+    return [...parts, ...breakable(text.slice(from))];
+  }
+
+  function fill(place, text) {
+    place.replaceChildren(...marked(text.slice(0, LONG)));
+    if (text.length <= LONG) return;
+    const more = el("button", { type: "button", className: "more" }, `Show all ${text.length.toLocaleString("en")} characters`);
+    more.addEventListener("click", () => place.replaceChildren(...marked(text)));
+    place.append("\u2026", more);
+  }
+
+  // One prompt with its answers
+
+  function item(row, place) {
+    const name = `prompt-${row.index}`;
+    const heading = el("h3", { className: "text", id: name, dir: "auto" });
+    fill(heading, texts[row.prompt]);
+    const meta = el("p", { className: "meta" });
+    if (row.change) meta.append(el("span", { className: `badge ${row.change === "fixed" ? "good" : "bad"}` }, row.change));
+    for (const word of [row.set.name, row.category, row.id]) if (word) meta.append(el("span", {}, ...marked(word)));
+    const answers = el("div", { className: "answers" }, ...row.answers.map((answer, model) => column(row, answer, model)));
+    const made = el("article", {
+      className: "item", tabIndex: 0, ariaLabelledby: name, ariaPosinset: place + 1, ariaSetsize: shown.length,
+    }, heading, meta, answers);
+    made.dataset.index = row.index;
+    return made;
+  }
+
+  function column(row, answer, model) {
+    const { name, colour } = models[model];
+    const dot = el("span", { className: "dot" });
+    dot.style.background = colour;
+    const head = el("header", {}, el("h4", {}, dot, name));
+    const made = el("section", { className: "answer", ariaLabel: `${name}: ${answer ? answer.verdict : "not asked"}` }, head);
+    made.style.borderTopColor = colour;
+    if (answer === null) return made.append(el("p", { className: "empty" }, "not asked")), made;
+    head.append(el("span", { className: `badge ${tone(answer.verdict, row.set.fails)}` }, answer.verdict));
+    if (answer.cutOff) head.append(el("span", { className: "badge", title: "stopped by the token limit" }, "cut off"));
+    const turn = el("button", { type: "button" });
+    const box = el("div", { className: "text", dir: "auto" });
+    const shut = el("div", {}, box);
+    const key = `${row.index}:${model}`;
+    made.draw = () => {
+      const open = allOpen !== turned.has(key);
+      if (texts[answer.text] === "") box.replaceChildren(el("span", { className: "empty" }, "empty answer"));
+      else fill(box, texts[answer.text]);
+      box.classList.toggle("blurred", !open);
+      shut.classList.toggle("shut", !open);
+      box.inert = !open;
+      turn.textContent = open ? "Blur" : "Show";
+      turn.setAttribute("aria-label", `${turn.textContent} the answer of ${name}`);
+    };
+    const flip = () => {
+      turned.has(key) ? turned.delete(key) : turned.add(key);
+      made.draw();
+    };
+    turn.addEventListener("click", flip);
+    shut.addEventListener("click", () => shut.classList.contains("shut") && flip());
+    made.isOpen = () => allOpen !== turned.has(key);
+    made.flip = flip;
+    head.append(turn);
+    made.append(shut);
+    if (answer.reason) made.append(el("p", { className: "reason" }, `Judge: ${answer.reason.slice(0, 300)}`));
+    made.draw();
+    return made;
+  }
+
+  function tone(verdict, fails) {
+    if (verdict === fails) return "bad";
+    if (verdict === "degenerate") return "odd";
+    return verdict === "unscored" || verdict === "harmful" ? "" : "good";
+  }
+
+  // The list: prompts are put on the page as one comes near them
+
+  const feed = by("feed");
+  function grow(until) {
+    const end = Math.min(until, shown.length);
+    if (built < end) feed.append(...shown.slice(built, end).map((row, i) => item(row, built + i)));
+    built = Math.max(built, end);
+  }
+  new IntersectionObserver((seen) => seen.some((entry) => entry.isIntersecting) && more(), { rootMargin: "1500px" })
+    .observe(by("end"));
+  function more() {
+    grow(built + CHUNK);
+    if (built < shown.length && by("end").getBoundingClientRect().top < innerHeight + 1500) requestAnimationFrame(more);
+  }
+
+  const article = (index) => feed.querySelector(`[data-index="${Number(index)}"]`);
+  const sections = (place) => [...place.querySelectorAll(".answer")].filter((section) => section.draw);
+
+  function stand(index) {
+    feed.querySelector(".here")?.classList.remove("here");
+    article(index)?.classList.add("here");
+    state.at = String(index);
+    remember();
+  }
+
+  function go(place) {
+    if (place < 0 || place >= shown.length) return;
+    grow(place + CHUNK);
+    const target = article(shown[place].index);
+    target.focus({ preventScroll: true });
+    target.scrollIntoView({ block: "start" });
+  }
+  const here = () => shown.findIndex((row) => String(row.index) === state.at);
+
+  function reveal() {
+    const target = here() >= 0 && article(state.at);
+    if (!target) return;
+    const all = sections(target);
+    const open = all.every((section) => section.isOpen());
+    for (const section of all) if (section.isOpen() === open) section.flip();
+  }
+
+  // Filters
+
+  
+  for (const word of SHOW.keys()) {
+    const chip = el("button", { type: "button" }, word, el("small"));
+    chip.dataset.word = word;
+    if (word === "fixed" || word === "broke") chip.title = `${models[compared[0]].name} \u2192 ${models[compared[1]].name}`;
+    chip.addEventListener("click", () => set({ show: word }));
+    by("show").append(chip);
+  }
+
+  function options(select, choices, value) {
+    select.replaceChildren(...choices.map(([key, text]) => new Option(text, key)));
+    select.value = value;
+  }
+
+  function draw() {
+    const counts = (name, values) => {
+      const rest = passing(state, name);
+      return values.map((value) => rest.filter((row) => TESTS[name](row, { ...state, [name]: value })).length);
+    };
+    const words = [...SHOW.keys()];
+    const many = counts("show", words);
+    for (const [i, chip] of [...by("show").children].entries()) {
+      chip.setAttribute("aria-pressed", String(words[i] === state.show));
+      chip.classList.toggle("none", many[i] === 0);
+      chip.lastChild.textContent = many[i].toLocaleString("en");
+    }
+    for (const [name, own] of Object.entries(PLACES)) {
+      const keys = [ANY, ...own.keys()].map(String);
+      const inside = counts(name, keys);
+      options(by(name), keys.map((key, i) => [key, `${own[key] ?? "all"} (${inside[i].toLocaleString("en")})`]), state[name]);
+    }
+    const choices = [...Object.keys(models), ANY];
+    const rest = passing(state, "show");
+    const isVerdict = verdicts.includes(state.show);
+    const named = (key) => (key === ANY ? "any model" : models[key].name);
+    const beside = (key) => (isVerdict ? ` (${rest.filter((row) => SHOW.get(state.show)(row, key)).length})` : "");
+    options(by("model"), choices.map((key) => [key, named(key) + beside(key)]), state.model);
+    by("model").disabled = !isVerdict;
+    by("q").value = state.q;
+    by("reset").hidden = Object.keys(TESTS).every((name) => state[name] === START[name]);
+    by("status").textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} prompts`;
+  }
+
+  function list() {
+    const inside = feed.contains(document.activeElement);
+    shown = passing(state);
+    built = 0;
+    feed.replaceChildren();
+    draw();
+    if (here() < 0) state.at = "";
+    grow(Math.max(CHUNK, here() + CHUNK));
+    if (shown.length === 0) feed.append(el("p", { className: "nothing" }, rows.length ? NONE_PASS : NONE_AT_ALL));
+    if (state.at) stand(state.at);
+    if (inside) article(state.at)?.focus({ preventScroll: true });
+  }
+
+  function set(changes) {
+    state = { ...state, ...changes };
+    list();
+    remember();
+  }
+
+  // The address
+
+  let writing = 0;
+  function remember() { // a little later, since browsers limit how often a page may change its address
+    clearTimeout(writing);
+    writing = setTimeout(() => history.replaceState(null, "", `#${address()}`), 150);
+  }
+
+  function address() {
+    const told = Object.entries({ ...state, set: PLACES.set[state.set], category: PLACES.category[state.category] })
+      .filter(([name, value]) => value && state[name] !== START[name]);
+    return new URLSearchParams(told);
+  }
+
+  function recall() {
+    const told = new URLSearchParams(location.hash.slice(1));
+    const known = (name, values) => (values.includes(told.get(name)) ? told.get(name) : START[name]);
+    state = {
+      show: known("show", [...SHOW.keys()]),
+      model: known("model", [...Object.keys(models), ANY]),
+      set: place("set", told.get("set")),
+      category: place("category", told.get("category")),
+      q: told.get("q") ?? "",
+      at: /^\d+$/.test(told.get("at") ?? "") ? told.get("at") : "",
+    };
+    list();
+    if (here() >= 0) go(here());
+  }
+
+  // Events
+
+  feed.addEventListener("focusin", (event) => stand(Number(event.target.closest(".item").dataset.index)));
+  for (const name of ["set", "category", "model"]) by(name).addEventListener("change", () => set({ [name]: by(name).value }));
+  let waiting = 0;
+  by("q").addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => set({ q: by("q").value }), 150);
+  });
+  by("reset").addEventListener("click", () => {
+    set(START);
+    by("q").focus();
+  });
+  by("all").addEventListener("click", () => {
+    allOpen = !allOpen;
+    turned = new Set();
+    by("all").setAttribute("aria-checked", String(allOpen));
+    sections(feed).forEach((section) => section.draw());
+  });
+  by("help").addEventListener("click", () => by("keys").showModal());
+  by("close").addEventListener("click", () => by("keys").close());
+
+  const THEMES = ["auto", "light", "dark"];
+  by("theme").addEventListener("click", () => {
+    const root = document.documentElement;
+    const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "auto") + 1) % THEMES.length];
+    root.dataset.theme = next;
+    by("theme").textContent = `Theme: ${next}`;
+  });
+
+  const cycle = (step) => {
+    const words = [...SHOW.keys()];
+    set({ show: words[(words.indexOf(state.show) + step + words.length) % words.length] });
+  };
+  const KEYS = {
+    j: () => go(here() + 1), k: () => go(here() - 1), f: () => cycle(1), F: () => cycle(-1),
+    "/": () => by("q").focus(), "?": () => by("keys").showModal(),
+  };
+  const IN_LIST = { ArrowDown: KEYS.j, ArrowUp: KEYS.k, Enter: reveal, " ": reveal };
+  document.addEventListener("keydown", (event) => {
+    const at = event.target;
+    if (event.ctrlKey || event.metaKey || event.altKey || by("keys").open) return;
+    if (at === by("q") && event.key === "Escape") at.blur();
+    if (at.matches("input, select")) return;
+    const act = KEYS[event.key] ?? (at.matches(".item") ? IN_LIST[event.key] : undefined);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+
+  for (const pick of document.querySelectorAll(".pick")) {
+    pick.addEventListener("click", () => {
+      const { set: name, category } = pick.dataset;
+      set({ ...START, set: place("set", name), category: place("category", category) });
+      by("answers").focus();
+      by("answers").scrollIntoView();
+    });
+  }
+
+  // The table of categories, sorted by a column; what is unknown stays last
+
+  for (const button of document.querySelectorAll(".sortable thead button")) {
+    button.addEventListener("click", () => {
+      const head = button.closest("th");
+      const was = head.getAttribute("aria-sort");
+      const up = was === "descending" || (was === null && !head.matches(".number"));
+      for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const body = head.closest("table").tBodies[0];
+      const value = (line) => {
+        const { dataset, textContent } = line.cells[head.cellIndex];
+        return "value" in dataset ? dataset.value && Number(dataset.value) : textContent;
+      };
+      const order = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b)) * (up ? 1 : -1);
+      body.append(...[...body.rows].sort((a, b) => {
+        const [x, y] = [value(a), value(b)];
+        return x === "" || y === "" ? (x === "") - (y === "") : order(x, y);
+      }));
+    });
+  }
+
+  by("set-label").hidden = sets.length < 2;
+  by("category-label").hidden = categories.length === 0;
+  by("model-label").hidden = models.length < 2;
+  by("tools").hidden = rows.length === 0;
+  by("notice").hidden = rows.length === 0;
+  new ResizeObserver(() => { // what is scrolled to must not lie under the filters
+    const height = getComputedStyle(by("tools")).position === "sticky" ? by("tools").offsetHeight : 0;
+    document.documentElement.style.setProperty("--tools", `${height}px`);
+  }).observe(by("tools"));
+  addEventListener("hashchange", recall);
+  recall();
+})();
