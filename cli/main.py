@@ -183,7 +183,7 @@ def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, over
 @click.argument("path", metavar="RESULT")
 @click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json", "viewer"]), default="md", show_default=True, help="What to print.")  # fmt: skip
 def report(path: str, form: str) -> None:
-    """Render RESULT, a result.json, as HTML, Markdown, JSON or a viewer of its answers, on stdout."""
+    """Render RESULT, a result.json, as HTML, Markdown, JSON or viewer on stdout."""
     from recover import report as reports
     from recover import viewer
     from recover.result import dumps

@@ -88,7 +88,7 @@ def counts(page: Any) -> dict[str, int]:
 
 
 def blurred(page: Any) -> int:
-    return int(page.locator("#feed .answer .blurred").count())
+    return int(page.locator("#feed .answer.blurred").count())
 
 
 def hash_of(page: Any) -> str:
@@ -190,7 +190,7 @@ def test_the_table_of_categories_is_sorted_by_a_column(opened: Any, file: Path) 
 def test_a_click_shows_one_answer_and_a_button_blurs_it_again(opened: Any, file: Path) -> None:
     page = opened(file)
     answer = page.locator(".item").first.locator(".answer").nth(1)
-    answer.locator(".shut").click()
+    answer.locator(".cover").click()
     assert blurred(page) == 35
     assert answer.locator(".text").evaluate("e => [e.inert, getComputedStyle(e).filter]") == [False, "none"]
     assert answer.locator(".text").inner_text() == TEXTS["H"]
@@ -311,10 +311,11 @@ def test_a_long_answer_is_cut_until_asked_for(opened: Any, tmp_path: Path) -> No
     rows = [make_rows("m", "H")[0].model_copy(update={"answer": "A" * 200_000})]
     result = make_run(tmp_path, {("s", "refuse"): {"model": rows}})
     page = opened(viewer.write(result, tmp_path))
-    page.locator(".answer .shut").click()
+    page.locator(".answer .cover").click()
     assert len(page.locator(".answer .text").inner_text()) < 3000
     page.get_by_role("button", name="Show all 200,000 characters").click()
     assert page.locator(".answer .text").inner_text() == "A" * 200_000
+    assert page.locator(".answer wbr").count() == 399  # without them Chromium breaks the lines for seconds
 
 
 def test_the_policy_stops_a_script_that_is_not_the_pages(browser: Any, file: Path, tmp_path: Path) -> None:
@@ -358,6 +359,7 @@ def test_a_narrow_page_does_not_scroll_sideways(opened: Any, tmp_path: Path, wid
     page = opened(viewer.write(make_run(tmp_path, sets), tmp_path), width=width)
     page.locator("#all").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".item .text, .meta").evaluate_all("all => all.every((e) => e.scrollWidth <= e.clientWidth)")
     columns = page.locator(".item").first.locator(".answer").evaluate_all("all => all.map(e => e.offsetLeft)")
     assert (len(set(columns)) == 1) == (width < 900)
 

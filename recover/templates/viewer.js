@@ -109,37 +109,22 @@
     const dot = el("span", { className: "dot" });
     dot.style.background = colour;
     const head = el("header", {}, el("h4", {}, dot, name));
-    const made = el("section", { className: "answer", ariaLabel: `${name}: ${answer ? answer.verdict : "not asked"}` }, head);
+    const made = el("section", { className: "answer", ariaLabel: `${name}: ${answer?.verdict ?? "not asked"}` }, head);
     made.style.borderTopColor = colour;
-    if (answer === null) return made.append(el("p", { className: "empty" }, "not asked")), made;
+    if (answer === null) {
+      made.append(el("p", { className: "empty" }, "not asked"));
+      return made;
+    }
     head.append(el("span", { className: `badge ${tone(answer.verdict, row.set.fails)}` }, answer.verdict));
     if (answer.cutOff) head.append(el("span", { className: "badge", title: "stopped by the token limit" }, "cut off"));
-    const turn = el("button", { type: "button" });
+    head.append(el("button", { type: "button", className: "turn" }));
     const box = el("div", { className: "text", dir: "auto" });
-    const shut = el("div", {}, box);
-    const key = `${row.index}:${model}`;
-    made.draw = () => {
-      const open = allOpen !== turned.has(key);
-      if (texts[answer.text] === "") box.replaceChildren(el("span", { className: "empty" }, "empty answer"));
-      else fill(box, texts[answer.text]);
-      box.classList.toggle("blurred", !open);
-      shut.classList.toggle("shut", !open);
-      box.inert = !open;
-      turn.textContent = open ? "Blur" : "Show";
-      turn.setAttribute("aria-label", `${turn.textContent} the answer of ${name}`);
-    };
-    const flip = () => {
-      turned.has(key) ? turned.delete(key) : turned.add(key);
-      made.draw();
-    };
-    turn.addEventListener("click", flip);
-    shut.addEventListener("click", () => shut.classList.contains("shut") && flip());
-    made.isOpen = () => allOpen !== turned.has(key);
-    made.flip = flip;
-    head.append(turn);
-    made.append(shut);
+    if (texts[answer.text] === "") box.append(el("span", { className: "empty" }, "empty answer"));
+    else fill(box, texts[answer.text]);
+    made.append(el("div", { className: "cover" }, box));
     if (answer.reason) made.append(el("p", { className: "reason" }, `Judge: ${answer.reason.slice(0, 300)}`));
-    made.draw();
+    made.dataset.key = `${row.index}:${model}`;
+    blur(made);
     return made;
   }
 
@@ -147,6 +132,34 @@
     if (verdict === fails) return "bad";
     if (verdict === "degenerate") return "odd";
     return verdict === "unscored" || verdict === "harmful" ? "" : "good";
+  }
+
+  // Showing and blurring
+
+  const isOpen = (section) => allOpen !== turned.has(section.dataset.key);
+  const sections = (place) => [...place.querySelectorAll(".answer[data-key]")];
+
+  function turn(section) {
+    const { key } = section.dataset;
+    if (!turned.delete(key)) turned.add(key);
+    blur(section);
+  }
+
+  function blur(section) {
+    const open = isOpen(section);
+    section.classList.toggle("blurred", !open);
+    section.querySelector(".text").inert = !open; // neither read aloud, nor found, nor copied
+    const button = section.querySelector(".turn");
+    button.textContent = open ? "Blur" : "Show";
+    button.setAttribute("aria-label", `${button.textContent} the answer of ${section.querySelector("h4").textContent}`);
+  }
+
+  function reveal() {
+    const target = here() >= 0 && article(state.at);
+    if (!target) return;
+    const all = sections(target);
+    const open = all.every(isOpen);
+    for (const section of all) if (isOpen(section) === open) turn(section);
   }
 
   // The list: prompts are put on the page as one comes near them
@@ -165,7 +178,6 @@
   }
 
   const article = (index) => feed.querySelector(`[data-index="${Number(index)}"]`);
-  const sections = (place) => [...place.querySelectorAll(".answer")].filter((section) => section.draw);
 
   function stand(index) {
     feed.querySelector(".here")?.classList.remove("here");
@@ -182,14 +194,6 @@
     target.scrollIntoView({ block: "start" });
   }
   const here = () => shown.findIndex((row) => String(row.index) === state.at);
-
-  function reveal() {
-    const target = here() >= 0 && article(state.at);
-    if (!target) return;
-    const all = sections(target);
-    const open = all.every((section) => section.isOpen());
-    for (const section of all) if (section.isOpen() === open) section.flip();
-  }
 
   // Filters
 
@@ -286,6 +290,9 @@
 
   // Events
 
+  feed.addEventListener("click", (event) => {
+    if (event.target.closest(".turn, .blurred .cover")) turn(event.target.closest(".answer"));
+  });
   feed.addEventListener("focusin", (event) => stand(Number(event.target.closest(".item").dataset.index)));
   for (const name of ["set", "category", "model"]) by(name).addEventListener("change", () => set({ [name]: by(name).value }));
   let waiting = 0;
@@ -301,7 +308,7 @@
     allOpen = !allOpen;
     turned = new Set();
     by("all").setAttribute("aria-checked", String(allOpen));
-    sections(feed).forEach((section) => section.draw());
+    sections(feed).forEach(blur);
   });
   by("help").addEventListener("click", () => by("keys").showModal());
   by("close").addEventListener("click", () => by("keys").close());
