@@ -4,6 +4,7 @@ They are written for people to look at, and read again for the viewer. Whoever h
 changed them, so every line is checked.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -34,7 +35,11 @@ def place(folder: Path, model: str, prompts: str) -> Path:
 
 
 def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".") or "set"
+    """A name as one part of a path; one that had to be changed gets a hash, so that no two names share a file."""
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".")
+    if safe and safe == name:
+        return safe
+    return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def write(path: Path, rows: list[Row]) -> None:

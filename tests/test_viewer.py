@@ -138,6 +138,12 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     assert transcript.place(tmp_path, "model", name).resolve().parent.parent == inside
 
 
+def test_no_two_names_share_a_file(tmp_path: Path) -> None:
+    names = ["a b", "a_b", "a/b", ".a_b", "", "_", "a"]
+    assert len({transcript.place(tmp_path, "model", name) for name in names}) == len(names)
+    assert transcript.place(tmp_path, "tuned", "my-set.v2") == tmp_path / "answers" / "tuned" / "my-set.v2.jsonl"
+
+
 # What the page knows
 
 

@@ -52,13 +52,14 @@
 
   // Elements
 
+  // An element with properties of ours (ariaLabel is the attribute aria-label) and children; texts become text nodes
   function el(tag, properties = {}, ...children) {
     const made = document.createElement(tag);
     for (const [name, value] of Object.entries(properties)) {
-      if (name.startsWith("aria") || name === "role") made.setAttribute(name.replace(/[A-Z]/, (c) => `-${c.toLowerCase()}`), value);
+      if (name.startsWith("aria")) made.setAttribute(name.replace(/[A-Z]/, (c) => `-${c.toLowerCase()}`), value);
       else made[name] = value;
     }
-    made.append(...children.filter((child) => child !== null && child !== ""));
+    made.append(...children);
     return made;
   }
 
@@ -79,10 +80,12 @@
     return [...parts, ...breakable(text.slice(from))];
   }
 
+  // The beginning of a text, and a button for the rest
   function fill(place, text) {
     place.replaceChildren(...marked(text.slice(0, LONG)));
     if (text.length <= LONG) return;
-    const more = el("button", { type: "button", className: "more" }, `Show all ${text.length.toLocaleString("en")} characters`);
+    const words = `Show all ${text.length.toLocaleString("en")} characters`;
+    const more = el("button", { type: "button", className: "more" }, words);
     more.addEventListener("click", () => place.replaceChildren(...marked(text)));
     place.append("\u2026", more);
   }
@@ -94,15 +97,18 @@
     const heading = el("h3", { className: "text", id: name, dir: "auto" });
     fill(heading, texts[row.prompt]);
     const meta = el("p", { className: "meta" });
-    if (row.change) meta.append(el("span", { className: `badge ${row.change === "fixed" ? "good" : "bad"}` }, row.change));
+    if (row.change) meta.append(badge(row.change === "fixed" ? "good" : "bad", row.change));
     for (const word of [row.set.name, row.category, row.id]) if (word) meta.append(el("span", {}, ...marked(word)));
-    const answers = el("div", { className: "answers" }, ...row.answers.map((answer, model) => column(row, answer, model)));
+    const columns = row.answers.map((answer, model) => column(row, answer, model));
+    const answers = el("div", { className: "answers" }, ...columns);
     const made = el("article", {
       className: "item", tabIndex: 0, ariaLabelledby: name, ariaPosinset: place + 1, ariaSetsize: shown.length,
     }, heading, meta, answers);
     made.dataset.index = row.index;
     return made;
   }
+
+  const badge = (tone, word) => el("span", { className: `badge ${tone}` }, word);
 
   function column(row, answer, model) {
     const { name, colour } = models[model];
@@ -115,8 +121,8 @@
       made.append(el("p", { className: "empty" }, "not asked"));
       return made;
     }
-    head.append(el("span", { className: `badge ${tone(answer.verdict, row.set.fails)}` }, answer.verdict));
-    if (answer.cutOff) head.append(el("span", { className: "badge", title: "stopped by the token limit" }, "cut off"));
+    head.append(badge(tone(answer.verdict, row.set.fails), answer.verdict));
+    if (answer.cutOff) head.append(badge("", "cut off"));
     head.append(el("button", { type: "button", className: "turn" }));
     const box = el("div", { className: "text", dir: "auto" });
     if (texts[answer.text] === "") box.append(el("span", { className: "empty" }, "empty answer"));
@@ -197,11 +203,10 @@
 
   // Filters
 
-  
   for (const word of SHOW.keys()) {
     const chip = el("button", { type: "button" }, word, el("small"));
     chip.dataset.word = word;
-    if (word === "fixed" || word === "broke") chip.title = `${models[compared[0]].name} \u2192 ${models[compared[1]].name}`;
+    if (word === "fixed" || word === "broke") chip.title = compared.map((i) => models[i].name).join(" \u2192 ");
     chip.addEventListener("click", () => set({ show: word }));
     by("show").append(chip);
   }
@@ -226,7 +231,7 @@
     for (const [name, own] of Object.entries(PLACES)) {
       const keys = [ANY, ...own.keys()].map(String);
       const inside = counts(name, keys);
-      options(by(name), keys.map((key, i) => [key, `${own[key] ?? "all"} (${inside[i].toLocaleString("en")})`]), state[name]);
+      options(by(name), keys.map((key, i) => [key, `${own[key] ?? "all"} (${inside[i]})`]), state[name]);
     }
     const choices = [...Object.keys(models), ANY];
     const rest = passing(state, "show");
@@ -294,7 +299,9 @@
     if (event.target.closest(".turn, .blurred .cover")) turn(event.target.closest(".answer"));
   });
   feed.addEventListener("focusin", (event) => stand(Number(event.target.closest(".item").dataset.index)));
-  for (const name of ["set", "category", "model"]) by(name).addEventListener("change", () => set({ [name]: by(name).value }));
+  for (const name of ["set", "category", "model"]) {
+    by(name).addEventListener("change", () => set({ [name]: by(name).value }));
+  }
   let waiting = 0;
   by("q").addEventListener("input", () => {
     clearTimeout(waiting);
