@@ -348,15 +348,13 @@ class Category:
 
 def categories(result: Result) -> list[Category]:
     """Every category of every set, in the result's order."""
-    return [
-        Category(prompts.name, part.category, counted(prompts), _by_checkpoint(part.rates, counted(prompts)))
-        for prompts in result.sets
-        for part in prompts.by_category
-    ]
-
-
-def _by_checkpoint(rates: Mapping[str, Rates], what: Counted) -> dict[str, Rate | None]:
-    return {name: found.harmful if what == "harmful" else found.refused for name, found in rates.items()}
+    found = []
+    for prompts in result.sets:
+        metric = _harmful if counted(prompts) == "harmful" else _refused
+        for part in prompts.by_category:
+            rates = {name: metric(rates) for name, rates in part.rates.items()}
+            found.append(Category(prompts.name, part.category, counted(prompts), rates))
+    return found
 
 
 def counted(prompts: SetReport) -> Counted:

@@ -35,11 +35,6 @@ class Item:
         """Any of the rows, for what they have in common."""
         return next(iter(self.answers.values()))
 
-    @property
-    def category(self) -> str | None:
-        """The prompt's category."""
-        return self.row.category
-
 
 # Reading
 
@@ -103,7 +98,7 @@ def payload(result: Result, items: Sequence[Item]) -> dict[str, Any]:
     """
     names, pair = columns(result), compared(columns(result))
     sets = [plain(prompts.name) for prompts in result.sets]
-    parts = sorted({plain(part) for item in items if (part := item.category)})
+    parts = sorted({plain(part) for item in items if (part := item.row.category)})
     paint = figures.colours(names)
     texts: dict[str, int] = {}
 
@@ -111,7 +106,7 @@ def payload(result: Result, items: Sequence[Item]) -> dict[str, Any]:
         return texts.setdefault(visible(text), len(texts))
 
     def row(item: Item) -> list[Any]:
-        category = parts.index(plain(item.category)) if item.category else None
+        category = parts.index(plain(item.row.category)) if item.row.category else None
         answers = [_answer(item.answers[name], number) if name in item.answers else None for name in names]
         return [
             sets.index(plain(item.prompts.name)), category, number(item.row.id), number(item.row.prompt),
