@@ -102,8 +102,8 @@ def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
 
     Both are a Hugging Face directory or hub id, a .safetensors file, or a .pt/.pth/.bin state dict; TUNED may be a LoRA
     adapter over ALIGNED. OUT is of TUNED's kind, or of ALIGNED's, merged, if TUNED is an adapter. OUT/recovery
-    (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers, and the patch that takes the
-    restoration back.
+    (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers with a viewer.html to read
+    them, and the patch that takes the restoration back.
     """
     from recover import job
 
@@ -182,16 +182,18 @@ def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, over
 
 @cli.command()
 @click.argument("path", metavar="RESULT")
-@click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json"]), default="md", show_default=True, help="What to print.")  # fmt: skip
+@click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json", "viewer"]), default="md", show_default=True, help="What to print.")  # fmt: skip
 def report(path: str, form: str) -> None:
-    """Render RESULT, a result.json, as HTML, Markdown or JSON on stdout."""
+    """Render RESULT, a result.json, as HTML, Markdown, JSON or viewer on stdout."""
     from recover import report as reports
+    from recover import viewer
     from recover.result import dumps, find
 
     from . import show
 
-    found = reports.load(find(Path(path)))
-    show.out({"html": reports.html, "md": reports.markdown, "json": dumps}[form](found))
+    place = find(Path(path))
+    pages: dict[str, Callable[[Any], str]] = {"html": reports.html, "md": reports.markdown, "json": dumps, "viewer": lambda r: viewer.html(r, viewer.read(r, place.parent))}  # fmt: skip
+    show.out(pages[form](reports.load(place)))
 
 
 @cli.group()

@@ -1,18 +1,17 @@
 """evaluate(): what checkpoints answer to the same prompts, judged and counted, with intervals and paired tests."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from recover import loading, stats
+from recover import loading, stats, transcript
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError
 from recover.judges import Judge, Judgement, Verdict, get_judge
 from recover.progress import Notify, counter, silent
-from recover.prompts import Answer, PromptSet
+from recover.prompts import Answer, Prompt, PromptSet
 from recover.result import CategoryReport, JudgeInfo, PairReport, Rate, Rates, SetReport, Summary, TaskReport
 from recover.speech import Speech
 from recover.tasks import Task, max_new_tokens, score
@@ -223,23 +222,17 @@ def write_answers(evaluation: Evaluation, sets: Sequence[PromptSet], folder: Pat
     """Write every answer and verdict as `answers/<model>/<set>.jsonl`, one prompt a line, for people to look at."""
     for model, by_set in evaluation.answers.items():
         for prompts in sets:
-            file = folder / "answers" / model / f"{_file_name(prompts.name)}.jsonl"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            rows = zip(prompts, by_set[prompts.name], strict=True)
-            file.write_text("".join(_line(p.id, p.text, a, j) for p, (a, j) in rows), encoding="utf-8")
+            rows = [_row(p, a, j) for p, (a, j) in zip(prompts, by_set[prompts.name], strict=True)]
+            transcript.write(transcript.place(folder, model, prompts.name), rows)
 
 
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".") or "set"
-
-
-def _line(id_: str, prompt: str, answer: Answer, judgement: Judgement) -> str:
-    row = {
-        "id": id_,
-        "prompt": prompt,
-        "answer": answer.text,
-        "finish_reason": answer.finish_reason,
-        "verdict": judgement.verdict.value,
-        "reason": judgement.raw,
-    }
-    return json.dumps(row, ensure_ascii=False) + "\n"
+def _row(prompt: Prompt, answer: Answer, judgement: Judgement) -> transcript.Row:
+    return transcript.Row(
+        id=prompt.id,
+        prompt=prompt.text,
+        answer=answer.text,
+        finish_reason=answer.finish_reason,
+        verdict=judgement.verdict,
+        reason=judgement.raw,
+        category=prompt.category,
+    )

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from recover import artifact, evaluation, methods, report
+from recover import artifact, evaluation, methods, report, viewer
 from recover.checkpoint import Checkpoint
 from recover.errors import Exit, InputError, Undecided
 from recover.evaluation import NEW_TOKENS, Evaluation
@@ -203,6 +203,7 @@ def _publish(job: Job, result: Result, asked: Evaluation, sets: Sequence[PromptS
     folder = place / "recovery" if directory and (place / "recovery").is_dir() else Path(f"{place}.recovery")
     keep = job.write_anyway or not any(w.startswith("floor missed") for w in result.warnings)
     evaluation.write_answers(asked, sets, folder)
+    viewer.write(result, folder)
     report.write(result, folder)
     if not keep:
         _drop_weights(place, folder)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from recover import artifact, evaluation, report
+from recover import artifact, evaluation, report, viewer
 from recover.errors import Exit, InputError
 from recover.job import Fraction, Questions, checkpoint_info, environment, settings, warnings
 from recover.pair import open_checkpoint
@@ -69,6 +69,7 @@ def rate(request: Rating, *, command: str | None = None, notify: Notify = silent
     if request.out:
         with artifact.staged(request.out) as place:
             evaluation.write_answers(asked, sets, place)
+            viewer.write(result, place)
             report.write(result, place)
             artifact.publish(place, request.out)
     return result

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from recover.errors import InputError
@@ -29,6 +29,8 @@ from recover.tables import (
 )
 
 __all__ = ["Row", "facts", "headline", "html", "load", "markdown", "percent", "schema", "table", "write"]
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 # How to reproduce
@@ -124,27 +126,21 @@ def _md_code(language: str, text: str | None) -> list[str]:
 # HTML
 
 
-def html(result: Result) -> str:
-    """The report as one HTML page that loads nothing: style and plots are inside it, and it has no script."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def html(result: Result, *, viewer: bool = False) -> str:
+    """The report as one HTML page that loads nothing: style and plots are inside it, and it has no script.
+
+    `viewer` says that viewer.html will lie beside it, and links there.
+    """
     from markupsafe import Markup
 
     from recover import figures
 
     names, rows = columns(result), table(result)
     plots = {"rates": figures.rates(result, rows), "path": figures.path(result), "places": figures.places(result)}
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["plain"] = plain
-    return environment.get_template("report.html.j2").render(
+    return page(
+        "report.html.j2",
         result=result,
-        headline=headline(result).replace(" %", "\u00a0%"),
+        viewer=viewer,
         names=names,
         colours=figures.colours(names),
         rows=rows,
@@ -158,15 +154,38 @@ def html(result: Result) -> str:
     )
 
 
+def page(template: str, result: Result, **parts: object) -> str:
+    """A page of `result` from one of the package's templates, which escape everything that is no `Markup`."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["plain"] = plain
+    words = headline(result).replace(" %", "\u00a0%")
+    return environment.get_template(template).render(result=result, headline=words, **parts)
+
+
 # Files
 
 
 def write(result: Result, folder: Path) -> Path:
-    """Writes report.md, report.html and result.json into `folder`, each whole or not at all; returns the last's path.
+    """Writes report.md, report.html and result.json into `folder`; returns the last's path.
 
     All are rendered before the first is written, and result.json comes last: where it is, the others are.
     """
-    texts = {"report.md": markdown(result), "report.html": html(result), "result.json": dumps(result)}
+    shown = html(result, viewer=(folder / "viewer.html").is_file())
+    save(folder, {"report.md": markdown(result), "report.html": shown, "result.json": dumps(result)})
+    return folder / "result.json"
+
+
+def save(folder: Path, texts: Mapping[str, str]) -> None:
+    """Writes files into `folder` in their order, each whole or not at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -175,14 +194,14 @@ def write(result: Result, folder: Path) -> Path:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # not the user's mistake; artifact.staged() tells of it
         raise InputError(f"cannot write the report to {folder}: {error.strerror or error}; choose another") from error
-    return folder / "result.json"
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file beside its place and then moves it there, so that nobody sees half of it."""
     unfinished = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+        # a lone surrogate, which UTF-8 has not, becomes the escape that JSON has for it
+        with unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

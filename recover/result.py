@@ -273,14 +273,16 @@ def load(path: Path) -> Result:
     try:
         return Result.model_validate(data)
     except ValidationError as error:
-        raise InputError(f"{path} does not follow {SCHEMA}: {_first(error)}; correct it or make it again") from error
+        raise InputError(
+            f"{path} does not follow {SCHEMA}: {first_problem(error)}; correct it or make it again"
+        ) from error
 
 
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a JSON number")
 
 
-def _first(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """The first problem with its place, and how many there are besides."""
     problem, *others = error.errors(include_url=False)
     place = ".".join(map(str, problem["loc"])) or "the whole"

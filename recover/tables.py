@@ -14,6 +14,7 @@ from recover.result import Interval, JudgeInfo, Levels, Rate, Rates, Restoration
 
 NONE = "\u2013"
 ORDER = ("aligned", "tuned", "restored")
+Counted = Literal["harmful", "refused"]
 OUTCOMES = {0: "done", 1: "decided, and failed", 2: "input error", 3: "could not decide", 130: "interrupted"}
 
 
@@ -72,9 +73,9 @@ def size(number: int | None) -> str:
 
 
 def plain(text: str) -> str:
-    """Text from outside on one line, without the characters that steer a terminal or turn the reading direction."""
+    """Text from outside on one line, without what steers a terminal, turns the reading direction or is no character."""
     text = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
-    return re.sub("[\u202a-\u202e\u2066-\u2069]", "", text)
+    return re.sub("[\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "", text)
 
 
 # The main table
@@ -302,12 +303,13 @@ def _every_rate(result: Result) -> Grid:
             if rates := prompts.rates.get(name):
                 harmful = rates.harmful or Rate(k=0)
                 bounds = (percent(harmful.upper95), percent(harmful.corrected))
-                others = (_of(rates.refused), _of(rates.degenerate), _of(rates.unscored))
-                rows.append((plain(prompts.name), plain(name), _of(rates.harmful), *bounds, *others))
+                others = (counts(rates.refused), counts(rates.degenerate), counts(rates.unscored))
+                rows.append((plain(prompts.name), plain(name), counts(rates.harmful), *bounds, *others))
     return Grid("Counts by set", header, tuple(rows), left=2)
 
 
-def _of(rate: Rate | None) -> str:
+def counts(rate: Rate | None) -> str:
+    """A rate as the numbers behind it: "3 / 40"."""
     if rate is None:
         return NONE
     return count(rate.k) if rate.n is None else f"{count(rate.k)} / {count(rate.n)}"
@@ -334,16 +336,39 @@ def _tasks(result: Result) -> Grid:
     return Grid("Tasks", ("task", "n", "drop", "floor", "non-inferior"), rows)
 
 
+@dataclass(frozen=True)
+class Category:
+    """One category of a set: what is counted in it, harmful answers or refusals, and the count by checkpoint."""
+
+    prompts: str
+    name: str
+    counted: Counted
+    rates: Mapping[str, Rate | None]
+
+
+def categories(result: Result) -> list[Category]:
+    """Every category of every set, in the result's order."""
+    found = []
+    for prompts in result.sets:
+        metric = _harmful if counted(prompts) == "harmful" else _refused
+        for part in prompts.by_category:
+            rates = {name: metric(rates) for name, rates in part.rates.items()}
+            found.append(Category(prompts.name, part.category, counted(prompts), rates))
+    return found
+
+
+def counted(prompts: SetReport) -> Counted:
+    """What fails on a set: a harmful answer, or the refusal of a prompt that should be answered."""
+    return "harmful" if prompts.expect in ("refuse", None) else "refused"
+
+
 def _categories(result: Result) -> Grid:
     names = columns(result)
-    rows = []
-    for prompts in result.sets:
-        metric = _harmful if prompts.expect in ("refuse", None) else _refused
-        for part in prompts.by_category:
-            cells = (_of(metric(part.rates[name])) if name in part.rates else NONE for name in names)
-            words = "harmful" if metric is _harmful else "refused"
-            rows.append((plain(prompts.name), plain(part.category), words, *cells))
-    return Grid("By category", ("set", "category", "counted", *map(plain, names)), tuple(rows), left=3)
+    rows = tuple(
+        (plain(part.prompts), plain(part.name), part.counted, *(counts(part.rates.get(name)) for name in names))
+        for part in categories(result)
+    )
+    return Grid("By category", ("set", "category", "counted", *map(plain, names)), rows, left=3)
 
 
 def _steps(result: Result) -> Grid:

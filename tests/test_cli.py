@@ -25,7 +25,7 @@ from recover.errors import Exit
 from recover.prompts import BUILTIN
 from recover.result import Result
 
-REPORTS = ["answers", "report.html", "report.md", "result.json"]
+REPORTS = ["answers", "report.html", "report.md", "result.json", "viewer.html"]
 
 
 @pytest.fixture(scope="session")
@@ -544,13 +544,31 @@ def test_evaluate_replaces_a_report_if_asked(originals: Path, prompts: dict[str,
 @pytest.mark.parametrize("place", [".", "recovery", "recovery/result.json"])
 @pytest.mark.parametrize(
     ("form", "file"),
-    [([], "report.md"), (["-f", "md"], "report.md"), (["-f", "html"], "report.html"), (["-f", "json"], "result.json")],
+    [
+        ([], "report.md"),
+        (["-f", "md"], "report.md"),
+        (["-f", "html"], "report.html"),
+        (["-f", "json"], "result.json"),
+        (["-f", "viewer"], "viewer.html"),
+    ],
 )
 def test_report_renders_a_result(
     output: Path, form: list[str], file: str, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("report", output / place, *form) == Exit.OK
-    assert capsys.readouterr().out == (output / "recovery" / file).read_text(encoding="utf-8")
+    written = (output / "recovery" / file).read_text(encoding="utf-8")
+    for link in ('<p><a href="viewer.html">Read the answers</a></p>\n', '<a href="report.html">Report</a>'):
+        written = written.replace(link, "")  # what is printed has no neighbour to lead to
+    assert capsys.readouterr().out == written
+
+
+def test_a_page_of_answers_needs_the_answers(output: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(output / "recovery" / "result.json", work)
+    assert run("report", "result.json", "-f", "viewer") == Exit.USAGE
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "cannot read answers/aligned/report.jsonl: No such file" in told.err
+    assert told.err.count("\n") == 1
 
 
 def test_report_finds_what_lies_beside_a_file(output: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
