@@ -16,8 +16,8 @@ LAYERS = [  # a module imports from lines above its own only
     {"errors", "progress"},
     {"containers", "rows", "selection", "stats"},
     {"checkpoint", "prompts"},
-    {"judges", "loading", "result", "tasks"},
-    {"adapter", "engine", "generate", "objective", "tables"},
+    {"generate", "loading", "result", "tasks"},
+    {"adapter", "engine", "judges", "objective", "tables"},
     {"figures", "pair", "speech"},
     {"artifact", "report"},
     {"live"},
@@ -26,11 +26,12 @@ LAYERS = [  # a module imports from lines above its own only
     {"job"},
     {"rating"},
 ]
-MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent.name in ("recover", "methods"))
+FOLDERS = ("judges", "methods")
+MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent.name in ("recover", *FOLDERS))
 
 
 def module_name(path: Path) -> str:
-    return "methods" if path.parent.name == "methods" else path.stem
+    return path.parent.name if path.parent.name in FOLDERS else path.stem
 
 
 def imports(path: Path) -> set[str]:
@@ -63,7 +64,9 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
 
 def test_the_command_line_is_thin() -> None:
-    assert sum(p.read_text().count("\n") for p in CLI.glob("*.py")) <= 400
+    lines = [p.read_text().count("\n") for p in CLI.glob("*.py")]  # no file over 400 lines and 700 in all
+    assert max(lines) <= 400
+    assert sum(lines) <= 700
 
 
 def test_the_package_prints_nothing_and_knows_no_click() -> None:
