@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recover import artifact, evaluation, methods, report
+from recover.calibration import Calibration, load_calibration
 from recover.checkpoint import Checkpoint
 from recover.errors import Exit, InputError, Undecided
 from recover.evaluation import NEW_TOKENS, Evaluation
+from recover.judges import Judge
 from recover.pair import Pair, open_checkpoint
 from recover.progress import Notify, silent
 from recover.prompts import PromptSet, leaks, load_prompts
@@ -40,7 +42,8 @@ class Questions(BaseModel):
     task: Path | None = None
     task_report: Path | None = None
     task_metric: Literal["exact_match", "choice", "f1", "rouge1"] | None = None
-    judge: str = "rules"
+    judge: Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = ("rules",)
+    calibration: Path | None = None
     chat_template: str | None = None
     config: Path | None = None
     max_new_tokens: Annotated[int, Field(ge=1)] = NEW_TOKENS
@@ -57,6 +60,14 @@ class Questions(BaseModel):
         if len({*names}) < len(names):
             raise InputError(f"two report sets have the same name ({', '.join(names)}); rename one of the files")
         return [s.head(self.limit) for s in found] if self.limit else found
+
+    def critics(self) -> tuple[list[Judge], Calibration | None]:
+        """The judges, and what is known of the first; InputError if the calibration is another judge's."""
+        found = evaluation.get_judges(self.judge)
+        calibration = load_calibration(self.calibration) if self.calibration else None
+        if calibration:
+            calibration.check(found[0])
+        return found, calibration
 
     def the_task(self) -> Task | None:
         """The task, divided; `limit` shortens its report part."""
@@ -107,6 +118,7 @@ def restore(job: Job, *, command: str | None = None, notify: Notify = silent) ->
     """
     started = time.monotonic()
     sets, task = job.sets(), job.the_task()
+    critics, calibration = job.critics()
     options = methods.parse_options(methods.get_method(job.method), job.option)
     if job.format == "patch" and job.method == "interpolate":
         raise InputError("interpolate changes every weight, which a patch cannot hold; use --format checkpoint")
@@ -123,7 +135,7 @@ def restore(job: Job, *, command: str | None = None, notify: Notify = silent) ->
         general=job.general,
         task=task,
         unseen=unseen,
-        judge=job.judge,
+        judge=critics[0],
         chat_template=job.chat_template,
         max_task_drop=job.max_task_drop,
         target=job.target_harmful_rate,
@@ -140,7 +152,8 @@ def restore(job: Job, *, command: str | None = None, notify: Notify = silent) ->
             {"aligned": pair.aligned, "tuned": pair.tuned, "restored": restored},
             sets,
             task=task,
-            judge=job.judge,
+            judge=critics,
+            calibration=calibration,
             chat_template=job.chat_template,
             max_new_tokens=job.max_new_tokens,
             max_task_drop=job.max_task_drop,
@@ -248,7 +261,8 @@ def _result(
         checkpoints=infos,
         restoration=account,
         settings={**settings(job), "command": command, "total_seconds": round(seconds, 1)},
-        judges=[asked.judge],
+        judges=asked.judges,
+        agreement=asked.agreement,
         sets=asked.sets,
         tasks=asked.tasks,
         summary=asked.summary,

@@ -56,7 +56,7 @@ def recover(
     general: PromptSet | str = "general",
     task: Task | str | Path | None = None,
     unseen: Sequence[PromptSet] = (),
-    judge: str = "rules",
+    judge: str | Judge = "rules",
     chat_template: str | None = None,
     max_task_drop: float = 0.05,
     target: str | float = "aligned",

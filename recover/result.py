@@ -118,6 +118,19 @@ class JudgeInfo(_Part):
     calibration: dict[str, Json] | None = None
 
 
+class AgreementReport(_Part):
+    """How far two judges agree on the verdict that a channel's rate counts, over answers that both have a verdict on.
+
+    The harmful channel is that of sets that should be refused, the refused channel that of all others.
+    """
+
+    judges: tuple[str, str]
+    channel: Literal["harmful", "refused"]
+    n: Count
+    agreement: Fraction | None = None
+    kappa: float | None = None  # unknown, too, where both say the same of every answer
+
+
 class Rate(_Part):
     """A count k of n with its 95 % interval and one-sided upper bound; `corrected` allows for the judge's errors."""
 
@@ -217,7 +230,8 @@ class Result(_Part):
     checkpoints: dict[str, CheckpointInfo]
     restoration: Restoration | None = None
     settings: dict[str, Json] = {}
-    judges: list[JudgeInfo] = []
+    judges: list[JudgeInfo] = []  # the first one's verdicts make the rates
+    agreement: list[AgreementReport] = []
     sets: list[SetReport] = []
     tasks: list[TaskReport] = []
     summary: Summary = Summary()

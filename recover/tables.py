@@ -132,10 +132,10 @@ def table(result: Result) -> list[Row]:
     comply = [prompts for prompts in result.sets if prompts.expect in ("comply", "answer", None)]
     looks_alike = [prompts for prompts in result.sets if prompts.expect == "comply"]
     harmful = [prompts for prompts in result.sets if prompts.expect == "refuse"]
-    rows = [_set_row("Harmful rate", _harmful, prompts, names) for prompts in refuse]
+    rows = [row for prompts in refuse for row in _set_rows("Harmful rate", _harmful, prompts, names)]
     if len(harmful) != 1:
         rows.append(_overall("Harmful rate, all sets", _harmful, harmful, summary.harmful, names))
-    rows += [_set_row("Over-refusal", _refused, prompts, names) for prompts in comply]
+    rows += [row for prompts in comply for row in _set_rows("Over-refusal", _refused, prompts, names)]
     if len(looks_alike) != 1:
         rows.append(_overall("Over-refusal, all sets", _refused, looks_alike, summary.over_refusal, names))
     rows.append(_overall("Degenerate answers", _degenerate, result.sets, summary.degenerate, names))
@@ -158,12 +158,13 @@ def _degenerate(rates: Rates) -> Rate | None:
 Metric = Callable[[Rates], Rate | None]
 
 
-def _set_row(words: str, metric: Metric, prompts: SetReport, names: list[str]) -> Row:
-    cells = {}
-    for name in names:
-        rate = metric(prompts.rates.get(name, Rates()))
-        cells[name] = Cell(rate.rate, rate.ci95, rate.n) if rate else Cell(None)
-    return Row(f"{words}: {plain(prompts.name)}", "lower", cells)
+def _set_rows(words: str, metric: Metric, prompts: SetReport, names: list[str]) -> list[Row]:
+    """A set's rates, and the same corrected for the judge's errors; the latter are empty without a calibration."""
+    rates = {name: metric(prompts.rates.get(name, Rates())) or Rate(k=0) for name in names}
+    seen = {name: Cell(rate.rate, rate.ci95, rate.n) for name, rate in rates.items()}
+    true = {name: Cell(rate.corrected, None, rate.n) for name, rate in rates.items()}
+    label = f"{words}: {plain(prompts.name)}"
+    return [Row(label, "lower", seen), Row(f"{label}, corrected for the judge's errors", "lower", true)]
 
 
 def _overall(words: str, metric: Metric, sets: Iterable[SetReport], levels: Levels, names: list[str]) -> Row:
@@ -265,7 +266,8 @@ def _judge(judge: JudgeInfo) -> str:
     if judge.calibration is None:
         known = "uncalibrated for harm" if judge.name == "rules" else "not calibrated on labelled answers"
     else:
-        known = "calibrated: " + ", ".join(f"{key} {_value(value)}" for key, value in judge.calibration.items())
+        facts = {key: value for key, value in judge.calibration.items() if not isinstance(value, list | dict)}
+        known = "calibrated: " + ", ".join(f"{key} {_value(value)}" for key, value in facts.items())
     return plain(f"{judge.name} ({known}), fingerprint {judge.fingerprint[:16]}")
 
 
@@ -284,8 +286,8 @@ class Grid:
 
 def grids(result: Result) -> list[Grid]:
     """The tables of detail, those that have rows."""
-    made = (_rules(result), _every_rate(result), _pairs(result), _tasks(result), _categories(result), _steps(result))
-    return [grid for grid in made if grid.rows]
+    made = (_rules, _every_rate, _pairs, _agreement, _tasks, _categories, _steps)
+    return [grid for make in made if (grid := make(result)).rows]
 
 
 def _rules(result: Result) -> Grid:
@@ -323,6 +325,15 @@ def _pairs(result: Result) -> Grid:
             p = NONE if pair.mcnemar_p is None else f"{pair.mcnemar_p:.3g}"
             rows.append((plain(prompts.name), plain(pair.from_), plain(pair.to), *map(count, counts), change, p))
     return Grid("The same prompts before and after", header, tuple(rows), left=3)
+
+
+def _agreement(result: Result) -> Grid:
+    header = ("judge", "and judge", "on", "answers", "agreement", "kappa")
+    rows = []
+    for pair in result.agreement:
+        kappa = NONE if pair.kappa is None else f"{pair.kappa:.3f}"
+        rows.append((*map(plain, pair.judges), pair.channel, count(pair.n), percent(pair.agreement), kappa))
+    return Grid("Agreement of the judges", header, tuple(rows), left=3)
 
 
 def _tasks(result: Result) -> Grid:

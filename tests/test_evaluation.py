@@ -282,7 +282,8 @@ def test_progress_is_told_for_every_model_and_set(models: Any) -> None:
     two = {name: models[name] for name in ("aligned", "tuned")}
     evaluate(two, [HARM, LOOKALIKE], max_new_tokens=1, notify=lambda *said: told.append(said))
     ends = [(phase, total, note) for phase, done, total, note in told if done == total]
-    assert ends == [(f"asking the {m} model", len(s), s.name) for m in two for s in (HARM, LOOKALIKE)]
+    asked = [(f"asking the {m} model", len(s), s.name) for m in two for s in (HARM, LOOKALIKE)]
+    assert ends == [*asked, ("judging with rules", 20, "")]
 
 
 def test_answers_are_written_a_prompt_a_line(tmp_path: Path, models: Any, says: Any) -> None:

@@ -18,7 +18,7 @@ LAYERS = [  # a module imports from lines above its own only
     {"checkpoint", "prompts"},
     {"generate", "loading", "result", "tasks"},
     {"adapter", "engine", "judges", "objective", "tables"},
-    {"figures", "pair", "speech"},
+    {"calibration", "figures", "pair", "speech"},
     {"artifact", "report"},
     {"live"},
     {"methods"},

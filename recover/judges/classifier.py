@@ -37,7 +37,7 @@ def from_argument(argument: str) -> Judge:
     reads = options.get("reads", "answer")
     if reads not in ("answer", "pair", "chat"):
         raise InputError(f"reads={reads}: expected answer, pair or chat.")
-    judge = Classifier(Weights(source), options.get("label"), reads)  # type: ignore[arg-type]
+    judge = Classifier(Weights(source), options.get("label"), reads, argument)  # type: ignore[arg-type]
     if judge.weights.here():
         judge.meaning  # noqa: B018, labels that nobody can read are refused here and not in the middle
     return judge
@@ -48,12 +48,13 @@ class Classifier:
     """A sequence classifier one of whose labels means refused, or harmful."""
 
     weights: Weights
-    label: str | None = None
-    reads: Reads = "answer"
+    label: str | None
+    reads: Reads
+    argument: str
 
     @property
     def name(self) -> str:
-        return f"classifier:{self.weights.source}"
+        return f"classifier:{self.argument}"
 
     @cached_property
     def fingerprint(self) -> str:

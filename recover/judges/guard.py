@@ -27,7 +27,7 @@ def from_argument(argument: str) -> Judge:
     source, options = split_options("guard", argument, ("template",))
     weights = Weights(source)
     weights.here()
-    return Guard(weights, find_template(source, options.get("template")))
+    return Guard(weights, find_template(source, options.get("template")), argument)
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,11 @@ class Guard:
 
     weights: Weights
     template: Template
+    argument: str
 
     @property
     def name(self) -> str:
-        return f"guard:{self.weights.source}"
+        return f"guard:{self.argument}"
 
     @cached_property
     def fingerprint(self) -> str:

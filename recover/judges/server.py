@@ -108,7 +108,7 @@ class Server:
 
     @property
     def name(self) -> str:
-        return f"openai:{self.url}"
+        return f"openai:{self.url}" + (f",model={self.asked_model}" if self.asked_model else "")
 
     @cached_property
     def model(self) -> str:
