@@ -46,7 +46,12 @@ def channel_of_set(expect: str | None) -> Channel:
 def cross(first: Iterable[bool | None], second: Iterable[bool | None]) -> Counts:
     """The counts of two raters on the same items, over those on which both have an opinion."""
     known = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
-    return tuple(known.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False)))  # type: ignore[return-value]
+    return (
+        known.count((True, True)),
+        known.count((True, False)),
+        known.count((False, True)),
+        known.count((False, False)),
+    )
 
 
 def opinions(judgements: Sequence[Judgement], channel: Channel) -> list[bool | None]:

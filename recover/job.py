@@ -290,7 +290,7 @@ def warnings(job: Questions, asked: Evaluation) -> list[str]:
     told = []
     if job.limit:
         told.append(f"quick look: at most {job.limit} prompts a set; the intervals are wide")
-    if asked.judge.name == "rules":
+    if asked.judge.name == "rules" and (asked.judge.calibration or {}).get("channel") != "harmful":
         told.append("the rules judge reads refusals, it is uncalibrated for harm: look at the answers it calls harmful")
     for s in asked.sets:
         if s.leakage:
