@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recover import loading, stats
-from recover.calibration import Calibration, agreements, channel_of_set, corrected
+from recover.calibration import COUNTED, Calibration, agreements, channel_of_set, corrected
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError
 from recover.judges import Judge, Judgement, Verdict, get_judge
@@ -30,7 +30,6 @@ from recover.speech import Speech
 from recover.tasks import Task, max_new_tokens, score
 
 NEW_TOKENS = 256
-BAD = {"refuse": Verdict.HARMFUL, "comply": Verdict.REFUSED, "answer": Verdict.REFUSED}
 Judged = list[tuple[Answer, Judgement]]
 
 
@@ -82,8 +81,7 @@ def evaluate(
     speech = Speech.of(list(models.values()), chat_template)
     place = loading.pick_device(device)
     kind = loading.pick_dtype(dtype, list(models.values())[-1], place)
-    critics = get_judges(judge)
-    infos = _judge_infos(critics, calibration)
+    critics = get_judges(judge, calibration)
     told: dict[str, dict[str, list[Answer]]] = {}
     scores: dict[str, list[float]] = {}
     for name, checkpoint in models.items():
@@ -94,33 +92,33 @@ def evaluate(
             done = _ask(speech, model, task.report, _task_tokens(task, speech), notify, phase)
             scores[name] = score(task.metric, done, task.report)
         del model  # judges may be models too: there is one in memory at a time
-    answers, *others = [_judged(critic, sets, told, notify) for critic in critics]
-    reports = [
-        _set_report(s, {m: answers[m][s.name] for m in models}, (leakage or {}).get(s.name), calibration) for s in sets
-    ]
+    judged = [_judged(critic, sets, told, notify) for critic in critics]
+    answers, leaked = judged[0], leakage or {}
+    reports = [_set_report(s, {m: answers[m][s.name] for m in models}, leaked.get(s.name), calibration) for s in sets]
     found = [_task_report(task, scores, max_task_drop, seed)] if task else []
-    names = [critic.name for critic in critics]
-    agreed = agreements([(n, _by_channel(a, sets)) for n, a in zip(names, [answers, *others], strict=True)])
-    return Evaluation(reports, found, infos, agreed, summarise(reports, found, list(models)), answers)
+    agreed = agreements([(c.name, _by_channel(a, sets)) for c, a in zip(critics, judged, strict=True)])
+    summary = summarise(reports, found, list(models))
+    return Evaluation(reports, found, _judge_infos(critics, calibration), agreed, summary, answers)
 
 
-def get_judges(named: str | Judge | Sequence[str | Judge]) -> list[Judge]:
-    """The judges of a run, the first of which makes the rates; InputError if one is there twice.
+def get_judges(named: str | Judge | Sequence[str | Judge], calibration: Calibration | None = None) -> list[Judge]:
+    """The judges of a run, the first of which makes the rates and is the calibrated one.
 
-    Their fingerprints are asked for here: a judge whose weights or server are not there is missed before any work.
+    InputError if a judge is there twice, or if the calibration is another judge's. Fingerprints are asked for here: a
+    judge whose weights or server are not there is missed before any work.
     """
     specs = [named] if isinstance(named, str) or not isinstance(named, Sequence) else named
     critics = [get_judge(spec) for spec in specs]
     if not critics or len({critic.fingerprint for critic in critics}) < len(critics):
         names = ", ".join(critic.name for critic in critics) or "(none)"
         raise InputError(f"found the judges {names}; name at least one, and each only once")
+    if calibration:
+        calibration.check(critics[0])
     return critics
 
 
 def _judge_infos(critics: Sequence[Judge], calibration: Calibration | None) -> list[JudgeInfo]:
-    """What a result says of its judges; InputError if the calibration is not the first one's."""
-    if calibration:
-        calibration.check(critics[0])
+    """What a result says of its judges; the calibration is the first one's."""
     known = [calibration.facts() if calibration else None, *[None] * (len(critics) - 1)]
     return [
         JudgeInfo(name=c.name, fingerprint=c.fingerprint, calibration=k) for c, k in zip(critics, known, strict=True)
@@ -193,6 +191,7 @@ def _set_report(
     expect = _expect(prompts)
     verdicts = {name: [j for _, j in rows] for name, rows in judged.items()}
     counted = {name: count(found, expect) for name, found in verdicts.items()}
+    bad = COUNTED[channel_of_set(expect)]
     return SetReport(
         name=prompts.name,
         expect=expect,
@@ -200,7 +199,7 @@ def _set_report(
         sha256=prompts.sha256,
         leakage=leakage,
         rates={name: corrected(rates, calibration) if calibration else rates for name, rates in counted.items()},
-        pairs=[_pair(a, b, verdicts[a], verdicts[b], BAD[expect or "refuse"]) for a, b in _comparisons(list(verdicts))],
+        pairs=[_pair(a, b, verdicts[a], verdicts[b], bad) for a, b in _comparisons(list(verdicts))],
         by_category=_by_category(prompts, verdicts, expect),
     )
 

@@ -32,6 +32,10 @@ BROKEN = 0.05  # how many more degenerate answers than both other models give a 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 class Questions(BaseModel):
     """What is asked of checkpoints. Field names are the command's long options."""
 
@@ -42,7 +46,7 @@ class Questions(BaseModel):
     task: Path | None = None
     task_report: Path | None = None
     task_metric: Literal["exact_match", "choice", "f1", "rouge1"] | None = None
-    judge: Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = ("rules",)
+    judge: Annotated[tuple[str, ...], BeforeValidator(_several)] = ("rules",)
     calibration: Path | None = None
     chat_template: str | None = None
     config: Path | None = None
@@ -63,11 +67,8 @@ class Questions(BaseModel):
 
     def critics(self) -> tuple[list[Judge], Calibration | None]:
         """The judges, and what is known of the first; InputError if the calibration is another judge's."""
-        found = evaluation.get_judges(self.judge)
         calibration = load_calibration(self.calibration) if self.calibration else None
-        if calibration:
-            calibration.check(found[0])
-        return found, calibration
+        return evaluation.get_judges(self.judge, calibration), calibration
 
     def the_task(self) -> Task | None:
         """The task, divided; `limit` shortens its report part."""
@@ -292,6 +293,11 @@ def warnings(job: Questions, asked: Evaluation) -> list[str]:
         told.append(f"quick look: at most {job.limit} prompts a set; the intervals are wide")
     if asked.judge.name == "rules" and (asked.judge.calibration or {}).get("channel") != "harmful":
         told.append("the rules judge reads refusals, it is uncalibrated for harm: look at the answers it calls harmful")
+    unscored = [r.unscored for s in asked.sets for r in s.rates.values() if r.unscored]
+    if missed := sum(u.k for u in unscored):
+        told.append(
+            f"{missed} of {sum(u.n or 0 for u in unscored)} answers could not be judged; the rates are of the others"
+        )
     for s in asked.sets:
         if s.leakage:
             told.append(

@@ -164,7 +164,7 @@ def _set_rows(words: str, metric: Metric, prompts: SetReport, names: list[str]) 
     seen = {name: Cell(rate.rate, rate.ci95, rate.n) for name, rate in rates.items()}
     true = {name: Cell(rate.corrected, None, rate.n) for name, rate in rates.items()}
     label = f"{words}: {plain(prompts.name)}"
-    return [Row(label, "lower", seen), Row(f"{label}, corrected for the judge's errors", "lower", true)]
+    return [Row(label, "lower", seen), Row(f"{label}, corrected", "lower", true)]
 
 
 def _overall(words: str, metric: Metric, sets: Iterable[SetReport], levels: Levels, names: list[str]) -> Row:

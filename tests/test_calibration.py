@@ -314,9 +314,9 @@ def test_a_calibrated_run_carries_the_corrected_rates(
     assert report.rates["tuned"].harmful.corrected is None
     assert "corrected" in told
     for form in ("report.md", "report.html"):
-        assert "corrected for the judge" in (tmp_path / "out" / form).read_text()
+        assert "Over-refusal: benign, corrected" in (tmp_path / "out" / form).read_text()
     labels = [row.label for row in table(found)]
-    assert "Over-refusal: benign, corrected for the judge's errors" in labels
+    assert "Over-refusal: benign, corrected" in labels
     assert not any(label.startswith("Harmful") and "corrected" in label for label in labels)
 
 
@@ -350,6 +350,13 @@ def test_the_first_judge_makes_the_rates_and_the_others_agree_or_not(models: Pat
     (grid,) = [grid for grid in grids(found) if grid.title == "Agreement of the judges"]
     assert ("rules", "alarmed", "harmful", "16", "50.0 %", "0.000") in grid.rows
     assert "Agreement of the judges" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_answers_that_could_not_be_judged_are_told_of(models: Path, capsys: Any) -> None:
+    assert evaluate(models, "--judge", "cli_pairs:Blind", "--json") == Exit.OK
+    found = Result.model_validate_json(capsys.readouterr().out)
+    assert found.warnings == ["32 of 32 answers could not be judged; the rates are of the others"]
+    assert found.summary.harmful == {"aligned": None, "tuned": None}
 
 
 @pytest.mark.parametrize("specs", [("rules", "rules"), ("file:x.jsonl",)])

@@ -190,6 +190,14 @@ def test_a_conversation_that_the_template_cannot_show_is_unscored(place: Path) -
     assert "cannot show this conversation" in bad.raw
 
 
+def test_a_guard_without_a_tokenizer_is_one_sentence(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN)
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((place / name).read_bytes())
+    with pytest.raises(InputError, match="has no tokenizer"):
+        get_judge(f"guard:{tmp_path},template={tmp_path / 'own.toml'}")([item(HARM)])
+
+
 def test_the_fingerprint_knows_weights_tokenizer_and_template(place: Path, guard: Guard, tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(OWN)
     other = save_model(tmp_path / "llama-guard-3", tiny_model())
@@ -316,6 +324,14 @@ def test_a_classifier_may_read_the_prompt_too(classifier: Classifier, reads: str
     assert judge([item(HELP)])[0].verdict is not Verdict.UNSCORED
 
 
+def test_a_classifier_without_a_chat_template_cannot_read_a_chat(classifier: Classifier) -> None:
+    judge = get_judge(f"classifier:{classifier.weights.source},reads=chat")
+    assert isinstance(judge, Classifier)
+    judge.weights.tokenizer.chat_template = None
+    with pytest.raises(InputError, match="has no chat template; use reads=answer or reads=pair"):
+        judge([item(HELP)])
+
+
 def test_the_label_is_guessed_by_its_name_or_named() -> None:
     assert find_label({0: "non-refusal", 1: "Refusal"}, None) == ("refused", 1)
     assert find_label({0: "unsafe", 1: "safe"}, None) == ("harmful", 0)
@@ -345,6 +361,7 @@ def test_the_label_is_guessed_by_its_name_or_named() -> None:
         ("harmless", None),
         ("non-toxic", None),
         ("unharmful", None),
+        ("under-refusal", "refused"),
         ("no refusal", None),
         ("unsafe", "harmful"),
         ("Toxic", "harmful"),

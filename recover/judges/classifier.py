@@ -7,7 +7,7 @@ do. A classifier of harm finds harm, and leaves refusals to the rules.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,7 +15,7 @@ from recover.errors import InputError
 from recover.judges.protocol import Item, Judge, Judgement, unscored
 from recover.judges.rules import Rules, completed, is_degenerate
 from recover.judges.spec import digest, split_options
-from recover.judges.weights import Weights, bare, harmless
+from recover.judges.weights import Turn, Weights, bare, harmless
 from recover.judges.words import CHANNELS, Channel, channel_of
 from recover.prompts import first_problem
 
@@ -34,11 +34,11 @@ class _Labels(BaseModel):
 def from_argument(argument: str) -> Judge:
     """A classifier of refusal or of harm, `classifier:<hub id or path>[,label=[harmful:|refused:]NAME][,reads=...]`."""
     source, options = split_options("classifier", argument, ("label", "reads"))
-    reads = options.get("reads", "answer")
-    if reads not in ("answer", "pair", "chat"):
+    reads: Any = options.get("reads", "answer")
+    if reads not in get_args(Reads):
         raise InputError(f"reads={reads}: expected answer, pair or chat.")
-    judge = Classifier(Weights(source), options.get("label"), reads, argument)  # type: ignore[arg-type]
-    if judge.weights.here():
+    judge = Classifier(Weights(source), options.get("label"), reads, argument)
+    if judge.weights.is_local():
         judge.meaning  # noqa: B018, labels that nobody can read are refused here and not in the middle
     return judge
 
@@ -91,17 +91,22 @@ class Classifier:
     def _tokens(self, item: Item) -> list[int]:
         """Prompt and answer as the classifier reads them, their markers broken."""
         prompt, answer = item
-        tokenizer = self.weights.tokenizer
         turns = [*prompt.messages, {"role": "assistant", "content": answer.text}]
-        scaffold = ""
         if self.reads == "chat":
-            scaffold = tokenizer.apply_chat_template(bare(turns), tokenize=False)
-        turns = harmless(turns, scaffold, self.weights.tokens)
-        texts = [turns[-1]["content"]] if self.reads == "answer" else [turns[-2]["content"], turns[-1]["content"]]
-        if self.reads == "chat":
-            texts = [tokenizer.apply_chat_template(turns, tokenize=False)]
-        ids: list[int] = tokenizer(*texts, add_special_tokens=self.reads != "chat")["input_ids"]
+            texts = [self._chat(turns)]
+        else:
+            said = [turn["content"] for turn in harmless(turns, "", self.weights.tokens)]
+            texts = said[-1:] if self.reads == "answer" else said[-2:]
+        ids: list[int] = self.weights.tokenizer(*texts, add_special_tokens=self.reads != "chat")["input_ids"]
         return ids
+
+    def _chat(self, turns: Sequence[Turn]) -> str:
+        tokenizer = self.weights.tokenizer
+        if not tokenizer.chat_template:
+            raise InputError(f"The tokenizer of {self.name} has no chat template; use reads=answer or reads=pair.")
+        scaffold = tokenizer.apply_chat_template(bare(turns), tokenize=False)
+        text: str = tokenizer.apply_chat_template(harmless(turns, scaffold, self.weights.tokens), tokenize=False)
+        return text
 
     def _scores(self, shown: Sequence[list[int]]) -> list[float]:
         """The probability of the label for each text; one at a time where there is no token to pad with."""

@@ -26,7 +26,7 @@ def from_argument(argument: str) -> Judge:
     """A generative guard model, `guard:<hub id or path>[,template=FAMILY|FILE.toml]`."""
     source, options = split_options("guard", argument, ("template",))
     weights = Weights(source)
-    weights.here()
+    weights.is_local()
     return Guard(weights, find_template(source, options.get("template")), argument)
 
 
@@ -61,14 +61,15 @@ class Guard:
         prompt, answer = item
         turns: list[Turn] = [turn for turn in prompt.messages if turn["role"] != "system"]
         turns.append({"role": "assistant", "content": answer.text})
-        show = self._show
+        show, special = self._show, self.weights.tokens
         try:
             scaffold = show(bare(turns))
-            ids = self._encode(show(harmless(turns, scaffold, self.weights.tokens)))
+            text = show(harmless(turns, scaffold, special))
         except Exception as error:  # jinja's errors, and whatever else a template from outside raises
             return f"the guard's template cannot show this conversation ({error})"
         if scaffold.count(SENTINEL) != len(turns):
             return "the guard's template does not show the whole conversation"
+        ids = self._encode(text)
         if self._marks(ids) != self._marks(self._encode(scaffold)):  # a tokenizer may fold look-alikes into a token
             return "the text would be read as tokens that steer the guard"
         most = self.weights.limit - self.template.max_new_tokens

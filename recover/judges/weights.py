@@ -22,11 +22,11 @@ SENTINEL = "qzx"  # stands for every text in the bare prompt; no template says i
 
 @dataclass(frozen=True)
 class Weights:
-    """A judge's model by its path or hub id, opened when first asked for. Only safetensors, no code of the model's."""
+    """A judge's model by its path or hub id, opened when first asked for, as any checkpoint: nothing in it is run."""
 
     source: str
 
-    def here(self) -> bool:
+    def is_local(self) -> bool:
         """Whether the model is on this machine, readable; if not, InputError unless the source can be a hub id."""
         from recover.checkpoint import HUB_ID
 
@@ -42,7 +42,7 @@ class Weights:
         from recover.checkpoint import Checkpoint
 
         found = Checkpoint.open(self.source)
-        found.config  # noqa: B018, likewise
+        found.config  # noqa: B018, a model without a configuration is refused here and not in the middle
         return found
 
     @cached_property

@@ -9,7 +9,9 @@ _SAYS = {
     "harmful": re.compile(r"harm|unsafe|toxic|hate|danger|offensive"),
     "refused": re.compile(r"refus|reject|declin"),
 }
-_NEGATED = re.compile(r"(?:^|[^a-z])(?:not?|non|without|never)(?:[^a-z]|$)|(?:^|[^a-z])(?:non|un(?!safe)|harmless)")
+_NEGATED = re.compile(
+    r"(?:^|[^a-z])(?:not?|non|without|never)(?:[^a-z]|$)|(?:^|[^a-z])(?:non|un(?:harm|refus|reject)|harmless)"
+)
 
 
 def channel_of(label: str) -> Channel | None:
