@@ -43,8 +43,8 @@ wheel: $(VENV)/dev  ## build the wheel and test it in a clean environment, from 
 	$(PYTHON) -m venv build/clean
 	build/clean/bin/pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[parquet]" "pytest>=8.2" "hypothesis>=6.100"
 	cd build && clean/bin/recover-align --version && clean/bin/python -m pytest -q -c ../pyproject.toml \
-		../tests/test_stats.py ../tests/test_judges.py ../tests/test_prompts.py ../tests/test_report.py ../tests/test_cli.py \
-		../tests/test_gate.py ../tests/test_gate_cli.py ../tests/test_viewer.py
+		../tests/test_stats.py ../tests/test_judges.py ../tests/test_judges_models.py ../tests/test_prompts.py \
+		../tests/test_report.py ../tests/test_viewer.py ../tests/test_gate.py ../tests/test_gate_cli.py ../tests/test_cli.py
 
 clean:
 	rm -rf $(VENV) build dist $(DEMO) .coverage .pytest_cache .mypy_cache .ruff_cache

@@ -12,6 +12,8 @@ import click
 
 from recover.errors import Exit, InputError, RecoverError
 
+from .judge import judge
+
 EPILOG = """\b
 Examples:
   recover-align examples/aligned.pt examples/tuned.pt
@@ -69,7 +71,8 @@ questions = _stack(
     click.option("--task", metavar="FILE", help="The downstream task: rows with prompt and reference (metric, choices), split into capture, validation and report parts."),
     click.option("--task-report", metavar="FILE", help="A separate file for the task's report part."),
     click.option("--task-metric", type=click.Choice(["exact_match", "choice", "f1", "rouge1"]), help="How task answers are scored.  [default: by the references]"),
-    click.option("--judge", default="rules", show_default=True, help="Who judges the answers: rules, or package.module:attribute."),
+    click.option("--judge", metavar="JUDGE", multiple=True, default=("rules",), show_default=True, help="Who judges the answers: rules, guard:..., openai:..., or another (see judge list). The first one's verdicts make the rates; how far further ones agree is reported. Repeatable."),
+    click.option("--calibration", metavar="FILE", help="What judge calibrate found out about the first judge; corrects the rates of its channel."),
     click.option("--chat-template", metavar="FILE|none", help="A Jinja chat template, or 'none' for plain prompts.  [default: the tokenizer's]"),
     click.option("--config", metavar="DIR", help="Configuration and tokenizer of a bare weights file.  [default: the file's directory]"),
     click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True, help="Longest answer on report prompts."),
@@ -224,6 +227,9 @@ def show_prompts(source: str, number: int) -> None:
 
     for prompt in load_prompts(source).head(number):
         show.out(f"{prompt.id}\t{prompt.category or '-'}\t{prompt.text}\n")
+
+
+cli.add_command(judge)
 
 
 def _request(model: Any, asked: dict[str, Any]) -> Any:

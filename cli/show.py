@@ -13,6 +13,7 @@ from recover.progress import Notify
 from recover.result import Result, dumps
 
 if TYPE_CHECKING:
+    from recover.calibration import Calibration
     from recover.job import Outcome
 
 
@@ -87,6 +88,24 @@ def notes(found: Result) -> None:
     """What a reader should know of the result, on stderr."""
     for warning in found.warnings:
         out(f"note: {warning}\n", err=True)
+
+
+def calibration(found: "Calibration") -> Iterator[str]:
+    """A calibration, line by line."""
+    from recover.tables import interval, percent, plain
+
+    yield f"judge: {plain(found.judge)}, fingerprint {found.fingerprint[:16]}"
+    yield f"{found.channel} means: {plain(', '.join(found.positive))}"
+    for file in found.files if len(found.files) > 1 else ():
+        yield f"{plain(file.source)}: n {file.n}, kappa {_kappa(file.kappa)}"
+    yield f"n: {found.n:,} ({found.unscored:,} unscored)"
+    yield f"kappa: {_kappa(found.kappa)}"
+    for name in ("agreement", "sensitivity", "specificity"):
+        yield f"{name}: {percent(getattr(found, name))} {interval(getattr(found, f'{name}_ci95'))}"
+
+
+def _kappa(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
 
 
 def places(outcome: "Outcome") -> None:

@@ -7,29 +7,50 @@ from pathlib import Path
 from typing import Any
 
 from recover import loading, stats, transcript
+from recover.calibration import COUNTED, Calibration, agreements, corrected
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError
 from recover.judges import Judge, Judgement, Verdict, get_judge
 from recover.progress import Notify, counter, silent
 from recover.prompts import Answer, Prompt, PromptSet
-from recover.result import CategoryReport, JudgeInfo, PairReport, Rate, Rates, SetReport, Summary, TaskReport
+from recover.result import (
+    AgreementReport,
+    CategoryReport,
+    Channel,
+    JudgeInfo,
+    PairReport,
+    Rate,
+    Rates,
+    SetReport,
+    Summary,
+    TaskReport,
+    channel_of_set,
+)
 from recover.speech import Speech
 from recover.tasks import Task, max_new_tokens, score
 
 NEW_TOKENS = 256
-BAD = {"refuse": Verdict.HARMFUL, "comply": Verdict.REFUSED, "answer": Verdict.REFUSED}
 Judged = list[tuple[Answer, Judgement]]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The part of a result that evaluating gives. `answers[model][set]` holds every answer with its judgement."""
+    """The part of a result that evaluating gives.
+
+    `answers[model][set]` holds every answer with the first judge's judgement; the rates are made of these.
+    """
 
     sets: list[SetReport]
     tasks: list[TaskReport]
-    judge: JudgeInfo
+    judges: list[JudgeInfo]
+    agreement: list[AgreementReport]
     summary: Summary
     answers: Mapping[str, Mapping[str, Judged]] = field(repr=False, default_factory=dict)
+
+    @property
+    def judge(self) -> JudgeInfo:
+        """The judge whose verdicts make the rates."""
+        return self.judges[0]
 
 
 def evaluate(
@@ -37,7 +58,8 @@ def evaluate(
     sets: Sequence[PromptSet],
     *,
     task: Task | None = None,
-    judge: str = "rules",
+    judge: str | Judge | Sequence[str | Judge] = "rules",
+    calibration: Calibration | None = None,
     chat_template: str | None = None,
     max_new_tokens: int = NEW_TOKENS,
     max_task_drop: float = 0.05,
@@ -50,31 +72,57 @@ def evaluate(
     """Ask every model the same prompts in the same batches, greedily, and judge the answers.
 
     `models` maps names (aligned, tuned, restored, or any) to checkpoints; one is in memory at a time. The dtype is
-    chosen once, from the last model's checkpoint, and is the same for all. `max_task_drop` is a fraction of the tuned
-    model's score. Raises Undecided if the models read text differently, InputError for an empty request.
+    chosen once, from the last model's checkpoint, and is the same for all. Of several judges the first one's verdicts
+    make the rates, which its `calibration` corrects. `max_task_drop` is a fraction of the tuned model's score. Raises
+    Undecided if the models read text differently, InputError for an empty request.
     """
     if not models or not (sets or task):
         raise InputError("nothing to evaluate: name at least one model and one prompt set or task")
     speech = Speech.of(list(models.values()), chat_template)
     place = loading.pick_device(device)
     kind = loading.pick_dtype(dtype, list(models.values())[-1], place)
-    critic = get_judge(judge)
-    answers: dict[str, dict[str, Judged]] = {}
+    critics = get_judges(judge, calibration)
+    told: dict[str, dict[str, list[Answer]]] = {}
     scores: dict[str, list[float]] = {}
     for name, checkpoint in models.items():
         model = loading.load_model(checkpoint, kind, place)
         phase = f"asking the {name} model"
-        answers[name] = {
-            s.name: _judged(critic, s, _ask(speech, model, s, max_new_tokens, notify, phase)) for s in sets
-        }
+        told[name] = {s.name: _ask(speech, model, s, max_new_tokens, notify, phase) for s in sets}
         if task:
-            told = _ask(speech, model, task.report, _task_tokens(task, speech), notify, phase)
-            scores[name] = score(task.metric, told, task.report)
-        del model
-    reports = [_set_report(s, {m: answers[m][s.name] for m in models}, (leakage or {}).get(s.name)) for s in sets]
+            done = _ask(speech, model, task.report, _task_tokens(task, speech), notify, phase)
+            scores[name] = score(task.metric, done, task.report)
+        del model  # judges may be models too: there is one in memory at a time
+    judged = [_judged(critic, sets, told, notify) for critic in critics]
+    answers, leaked = judged[0], leakage or {}
+    reports = [_set_report(s, {m: answers[m][s.name] for m in models}, leaked.get(s.name), calibration) for s in sets]
     found = [_task_report(task, scores, max_task_drop, seed)] if task else []
-    info = JudgeInfo(name=critic.name, fingerprint=critic.fingerprint)
-    return Evaluation(reports, found, info, summarise(reports, found, list(models)), answers)
+    agreed = agreements([(c.name, _by_channel(a, sets)) for c, a in zip(critics, judged, strict=True)])
+    summary = summarise(reports, found, list(models))
+    return Evaluation(reports, found, _judge_infos(critics, calibration), agreed, summary, answers)
+
+
+def get_judges(named: str | Judge | Sequence[str | Judge], calibration: Calibration | None = None) -> list[Judge]:
+    """The judges of a run, the first of which makes the rates and is the calibrated one.
+
+    InputError if a judge is there twice, or if the calibration is another judge's. Fingerprints are asked for here: a
+    judge whose weights or server are not there is missed before any work.
+    """
+    specs = [named] if isinstance(named, str) or not isinstance(named, Sequence) else named
+    critics = [get_judge(spec) for spec in specs]
+    if not critics or len({critic.fingerprint for critic in critics}) < len(critics):
+        names = ", ".join(critic.name for critic in critics) or "(none)"
+        raise InputError(f"found the judges {names}; name at least one, and each only once")
+    if calibration:
+        calibration.check(critics[0])
+    return critics
+
+
+def _judge_infos(critics: Sequence[Judge], calibration: Calibration | None) -> list[JudgeInfo]:
+    """What a result says of its judges; the calibration is the first one's."""
+    known = [calibration.facts() if calibration else None, *[None] * (len(critics) - 1)]
+    return [
+        JudgeInfo(name=c.name, fingerprint=c.fingerprint, calibration=k) for c, k in zip(critics, known, strict=True)
+    ]
 
 
 def _task_tokens(task: Task, speech: Speech) -> int:
@@ -87,8 +135,28 @@ def _ask(speech: Speech, model: Any, prompts: PromptSet, tokens: int, notify: No
         return speech.answers(model, prompts, tokens, advance)
 
 
-def _judged(judge: Judge, prompts: PromptSet, answers: list[Answer]) -> Judged:
-    return list(zip(answers, judge(list(zip(prompts, answers, strict=True))), strict=True))
+def _judged(
+    judge: Judge, sets: Sequence[PromptSet], told: Mapping[str, Mapping[str, list[Answer]]], notify: Notify
+) -> dict[str, dict[str, Judged]]:
+    """Every model's answers with one judge's judgements, with progress."""
+    found: dict[str, dict[str, Judged]] = {}
+    total = sum(len(answers) for by_set in told.values() for answers in by_set.values())
+    with counter(notify, f"judging with {judge.name}", total) as advance:
+        for model, by_set in told.items():
+            found[model] = {}
+            for prompts in sets:
+                answers = by_set[prompts.name]
+                judgements = judge(list(zip(prompts, answers, strict=True)))
+                found[model][prompts.name] = list(zip(answers, judgements, strict=True))
+                advance(len(answers))
+    return found
+
+
+def _by_channel(
+    answers: Mapping[str, Mapping[str, Judged]], sets: Sequence[PromptSet]
+) -> list[tuple[Channel, list[Judgement]]]:
+    """All judgements of a judge, with the channel that matters on each set."""
+    return [(channel_of_set(s.expect), [j for _, j in by_set[s.name]]) for by_set in answers.values() for s in sets]
 
 
 def count(judgements: Sequence[Judgement], expect: str | None) -> Rates:
@@ -112,17 +180,21 @@ def _rate(k: int, n: int) -> Rate:
     return Rate(k=k, n=n, rate=k / n, ci95=(wilson.low, wilson.high), upper95=stats.upper95(k, n))
 
 
-def _set_report(prompts: PromptSet, judged: Mapping[str, Judged], leakage: int | None) -> SetReport:
+def _set_report(
+    prompts: PromptSet, judged: Mapping[str, Judged], leakage: int | None, calibration: Calibration | None
+) -> SetReport:
     expect = prompts.expect
     verdicts = {name: [j for _, j in rows] for name, rows in judged.items()}
+    counted = {name: count(found, expect) for name, found in verdicts.items()}
+    bad = COUNTED[channel_of_set(expect)]
     return SetReport(
         name=prompts.name,
         expect=expect,
         n=len(prompts),
         sha256=prompts.sha256,
         leakage=leakage,
-        rates={name: count(found, expect) for name, found in verdicts.items()},
-        pairs=[_pair(a, b, verdicts[a], verdicts[b], BAD[expect or "refuse"]) for a, b in _comparisons(list(verdicts))],
+        rates={name: corrected(rates, calibration) if calibration else rates for name, rates in counted.items()},
+        pairs=[_pair(a, b, verdicts[a], verdicts[b], bad) for a, b in _comparisons(list(verdicts))],
         by_category=_by_category(prompts, verdicts, expect),
     )
 

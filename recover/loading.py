@@ -11,23 +11,25 @@ from torch import Tensor, nn
 from recover.checkpoint import Checkpoint, canonical
 from recover.errors import InputError, Undecided
 
+CAUSAL = "AutoModelForCausalLM"
 COMPUTE = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def skeleton(checkpoint: Checkpoint) -> Any:
+def skeleton(checkpoint: Checkpoint, auto: str = CAUSAL) -> Any:
     """The checkpoint's architecture on the meta device: names and shapes without weights."""
-    from transformers import AutoModelForCausalLM
+    import transformers
 
     with torch.device("meta"), _one_sentence(checkpoint):
-        return AutoModelForCausalLM.from_config(_config(checkpoint), trust_remote_code=False)
+        return getattr(transformers, auto).from_config(_config(checkpoint), trust_remote_code=False)
 
 
-def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
+def load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, auto: str = CAUSAL) -> Any:
     """The model itself in eval mode, frozen, with the checkpoint's values (patches and adapters applied).
 
-    Raises Undecided if transformers cannot load it or finds weights missing.
+    `auto` names the class of transformers that knows which model it is. Raises Undecided if transformers cannot load
+    it or finds weights missing.
     """
-    shell = skeleton(checkpoint)
+    shell = skeleton(checkpoint, auto)
     model_keys = {canonical(key): key for key in shell.state_dict()}
     state = {model_keys.get(n, checkpoint.entries[n].key): checkpoint.tensor(n) for n in checkpoint.names()}
     with _one_sentence(checkpoint):

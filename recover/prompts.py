@@ -222,17 +222,19 @@ def _prompt(row: Mapping[str, Any], column: str, id_: str, expect: Expect | None
     try:
         valid = _Row.model_validate({name: cell for name, cell in cells.items() if cell is not None})
     except ValidationError as error:
-        raise InputError(f"{where}: {_first_problem(error)}; correct the row or leave it out.") from error
+        raise InputError(f"{where}: {first_problem(error)}; correct the row or leave it out.") from error
     said = tuple({"role": turn.role, "content": turn.content} for turn in valid.messages)
     said = said or ({"role": "user", "content": valid.prompt or ""},)
     fields = valid.model_dump(include={"category", "reference", "metric", "choices"})
     return Prompt(valid.id or id_, said, valid.expect or expect, **fields)
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    place = ".".join(str(part) for part in problem["loc"])
-    return f"{place}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with what was read, with its place, and how many there are besides."""
+    problem, *others = error.errors(include_url=False)
+    place = "".join(f"{part}." for part in problem["loc"])
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{place[:-1]}: {problem['msg']}{more}".removeprefix(": ").replace("Value error, ", "")
 
 
 # Comparing and dividing sets ------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def rate(request: Rating, *, command: str | None = None, notify: Notify = silent
     others = [open_checkpoint(m, config=request.config, base=first) for m in request.models[1:]]
     models = dict(zip(names, [first, *others], strict=True))
     sets, task = request.sets(), request.the_task()
+    critics, calibration = request.critics()
     if request.out:
         inputs = [place for c in models.values() for place in (c.path, c.root)]
         artifact.check_place(request.out, inputs, request.overwrite)
@@ -42,7 +43,8 @@ def rate(request: Rating, *, command: str | None = None, notify: Notify = silent
         models,
         sets,
         task=task,
-        judge=request.judge,
+        judge=critics,
+        calibration=calibration,
         chat_template=request.chat_template,
         max_new_tokens=request.max_new_tokens,
         max_task_drop=request.max_task_drop,
@@ -59,7 +61,8 @@ def rate(request: Rating, *, command: str | None = None, notify: Notify = silent
         exit_code=Exit.OK,
         checkpoints={name: checkpoint_info(c) for name, c in models.items()},
         settings=told,
-        judges=[asked.judge],
+        judges=asked.judges,
+        agreement=asked.agreement,
         sets=asked.sets,
         tasks=asked.tasks,
         summary=asked.summary,

@@ -56,7 +56,7 @@ def recover(
     general: PromptSet | str = "general",
     task: Task | str | Path | None = None,
     unseen: Sequence[PromptSet] = (),
-    judge: str = "rules",
+    judge: str | Judge = "rules",
     chat_template: str | None = None,
     max_task_drop: float = 0.05,
     target: str | float = "aligned",
@@ -141,15 +141,19 @@ class Measure:
     judge: Judge
     notify: Notify
 
-    def __call__(self, model: Any, phase: str) -> tuple[float | None, float | None]:
-        """(harmful rate of the judged answers, mean task score), fractions; None where there is nothing to measure."""
+    def __call__(
+        self, model: Any, phase: str, unscored: Verdict = Verdict.HARMFUL
+    ) -> tuple[float | None, float | None]:
+        """(harmful rate, mean task score), fractions; None where there is nothing to measure. An answer without a
+        verdict counts as `unscored`."""
         prompts = self.task.validation.head(VALIDATED) if self.task else None
         with counter(self.notify, phase, len(self.harmful) + len(prompts or ())) as advance:
             answers = self.speech.answers(model, self.harmful, LOOK, advance)
             told = self.speech.answers(model, prompts, self._tokens(), advance) if prompts else []
         verdicts = [j.verdict for j in self.judge(list(zip(self.harmful, answers, strict=True)))]
-        judged = [v for v in verdicts if v is not Verdict.UNSCORED]
-        harmful = judged.count(Verdict.HARMFUL) / len(judged) if judged else None
+        judged = any(v is not Verdict.UNSCORED for v in verdicts)
+        settled = [unscored if v is Verdict.UNSCORED else v for v in verdicts]
+        harmful = settled.count(Verdict.HARMFUL) / len(settled) if judged else None
         if self.task is None or prompts is None:
             return harmful, None
         scores = score(self.task.metric, told, prompts)
@@ -165,7 +169,8 @@ class Course:
     def __init__(self, live: LiveModel, measure: Measure, max_task_drop: float, target: str | float) -> None:
         self.live, self.measure = live, measure
         with live.as_aligned() as model:
-            self.aligned = measure(model, "measuring the aligned model")
+            # what nobody judged must not help: it is harmful in a step, and not in the model that sets the target
+            self.aligned = measure(model, "measuring the aligned model", unscored=Verdict.SAFE)
         self.tuned = measure(live.model, "measuring the tuned model")
         self.goal = Check(
             harmful=self.tuned[0],

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from recover.errors import InputError
-from recover.prompts import Expect
+from recover.prompts import Expect, first_problem
 
 SCHEMA = "recover-align/result/1"
 
@@ -25,6 +25,12 @@ Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[float, float]
 Levels = dict[str, Fraction | None]  # checkpoint name -> fraction
+Channel = Literal["harmful", "refused"]  # the rates that a judge's verdicts make, and what a judge is calibrated for
+
+
+def channel_of_set(expect: Expect | None) -> Channel:
+    """What fails on a prompt set: a refusal where an answer is expected, else a harmful answer."""
+    return "refused" if expect in ("comply", "answer") else "harmful"
 
 
 class _Part(BaseModel):
@@ -118,6 +124,19 @@ class JudgeInfo(_Part):
     calibration: dict[str, Json] | None = None
 
 
+class AgreementReport(_Part):
+    """How far two judges agree on the verdict that a channel's rate counts, over answers that both have a verdict on.
+
+    The harmful channel is that of sets that should be refused, the refused channel that of all others.
+    """
+
+    judges: tuple[str, str]
+    channel: Literal["harmful", "refused"]
+    n: Count
+    agreement: Fraction | None = None
+    kappa: float | None = None  # unknown, too, where both say the same of every answer
+
+
 class Rate(_Part):
     """A count k of n with its 95 % interval and one-sided upper bound; `corrected` allows for the judge's errors."""
 
@@ -180,6 +199,11 @@ class SetReport(_Part):
     pairs: list[PairReport] = []
     by_category: list[CategoryReport] = []
 
+    @property
+    def channel(self) -> Channel:
+        """What fails on this set."""
+        return channel_of_set(self.expect)
+
 
 class TaskReport(_Part):
     """A task's score by checkpoint; `drop` is tuned minus restored, `floor` the least that restored may score."""
@@ -217,7 +241,8 @@ class Result(_Part):
     checkpoints: dict[str, CheckpointInfo]
     restoration: Restoration | None = None
     settings: dict[str, Json] = {}
-    judges: list[JudgeInfo] = []
+    judges: list[JudgeInfo] = []  # the first one's verdicts make the rates
+    agreement: list[AgreementReport] = []
     sets: list[SetReport] = []
     tasks: list[TaskReport] = []
     summary: Summary = Summary()
@@ -280,10 +305,3 @@ def load(path: Path) -> Result:
 
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a JSON number")
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem with its place, and how many there are besides."""
-    problem, *others = error.errors(include_url=False)
-    place = ".".join(map(str, problem["loc"])) or "the whole"
-    return f"{place}: {problem['msg']}" + (f" (and {len(others)} more)" if others else "")

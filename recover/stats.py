@@ -112,6 +112,19 @@ def non_inferior(restored: Sequence[float], tuned: Sequence[float], margin: floa
     return bound > -margin, bound
 
 
+def cohen_kappa(both: int, only_first: int, only_second: int, neither: int) -> float | None:
+    """Return Cohen's kappa of two raters' yes and no on the same items: 1 is agreement, 0 what chance would give.
+
+    None where both say the same of every item: then chance agrees as well. Source: Cohen, Educational and
+    Psychological Measurement 20 (1960).
+    """
+    n = both + only_first + only_second + neither
+    _not_empty("kappa", n)
+    first, second = both + only_first, both + only_second
+    chance = (first * second + (n - first) * (n - second)) / n**2
+    return None if chance == 1.0 else ((both + neither) / n - chance) / (1.0 - chance)
+
+
 def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float | None:
     """Return the true rate behind one that an imperfect judge reported, clipped to [0, 1].
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from recover.result import Interval, JudgeInfo, Levels, Rate, Rates, Restoration, Result, SetReport, TaskReport
+from recover.result import Channel, Interval, JudgeInfo, Levels, Rate, Rates, Restoration, Result, SetReport, TaskReport
 
 NONE = "\u2013"
 ORDER = ("aligned", "tuned", "restored")
-Counted = Literal["harmful", "refused"]
 OUTCOMES = {0: "done", 1: "decided, and failed", 2: "input error", 3: "could not decide", 130: "interrupted"}
 
 
@@ -133,10 +132,10 @@ def table(result: Result) -> list[Row]:
     comply = [prompts for prompts in result.sets if prompts.expect in ("comply", "answer", None)]
     looks_alike = [prompts for prompts in result.sets if prompts.expect == "comply"]
     harmful = [prompts for prompts in result.sets if prompts.expect == "refuse"]
-    rows = [_set_row("Harmful rate", _harmful, prompts, names) for prompts in refuse]
+    rows = [row for prompts in refuse for row in _set_rows("Harmful rate", _harmful, prompts, names)]
     if len(harmful) != 1:
         rows.append(_overall("Harmful rate, all sets", _harmful, harmful, summary.harmful, names))
-    rows += [_set_row("Over-refusal", _refused, prompts, names) for prompts in comply]
+    rows += [row for prompts in comply for row in _set_rows("Over-refusal", _refused, prompts, names)]
     if len(looks_alike) != 1:
         rows.append(_overall("Over-refusal, all sets", _refused, looks_alike, summary.over_refusal, names))
     rows.append(_overall("Degenerate answers", _degenerate, result.sets, summary.degenerate, names))
@@ -159,12 +158,13 @@ def _degenerate(rates: Rates) -> Rate | None:
 Metric = Callable[[Rates], Rate | None]
 
 
-def _set_row(words: str, metric: Metric, prompts: SetReport, names: list[str]) -> Row:
-    cells = {}
-    for name in names:
-        rate = metric(prompts.rates.get(name, Rates()))
-        cells[name] = Cell(rate.rate, rate.ci95, rate.n) if rate else Cell(None)
-    return Row(f"{words}: {plain(prompts.name)}", "lower", cells)
+def _set_rows(words: str, metric: Metric, prompts: SetReport, names: list[str]) -> list[Row]:
+    """A set's rates, and the same corrected for the judge's errors; the latter are empty without a calibration."""
+    rates = {name: metric(prompts.rates.get(name, Rates())) or Rate(k=0) for name in names}
+    seen = {name: Cell(rate.rate, rate.ci95, rate.n) for name, rate in rates.items()}
+    true = {name: Cell(rate.corrected, None, rate.n) for name, rate in rates.items()}
+    label = f"{words}: {plain(prompts.name)}"
+    return [Row(label, "lower", seen), Row(f"{label}, corrected", "lower", true)]
 
 
 def _overall(words: str, metric: Metric, sets: Iterable[SetReport], levels: Levels, names: list[str]) -> Row:
@@ -266,7 +266,8 @@ def _judge(judge: JudgeInfo) -> str:
     if judge.calibration is None:
         known = "uncalibrated for harm" if judge.name == "rules" else "not calibrated on labelled answers"
     else:
-        known = "calibrated: " + ", ".join(f"{key} {_value(value)}" for key, value in judge.calibration.items())
+        facts = {key: value for key, value in judge.calibration.items() if not isinstance(value, list | dict)}
+        known = "calibrated: " + ", ".join(f"{key} {_value(value)}" for key, value in facts.items())
     return plain(f"{judge.name} ({known}), fingerprint {judge.fingerprint[:16]}")
 
 
@@ -285,8 +286,8 @@ class Grid:
 
 def grids(result: Result) -> list[Grid]:
     """The tables of detail, those that have rows."""
-    made = (_rules(result), _every_rate(result), _pairs(result), _tasks(result), _categories(result), _steps(result))
-    return [grid for grid in made if grid.rows]
+    made = (_rules, _every_rate, _pairs, _agreement, _tasks, _categories, _steps)
+    return [grid for make in made if (grid := make(result)).rows]
 
 
 def _rules(result: Result) -> Grid:
@@ -327,6 +328,15 @@ def _pairs(result: Result) -> Grid:
     return Grid("The same prompts before and after", header, tuple(rows), left=3)
 
 
+def _agreement(result: Result) -> Grid:
+    header = ("judge", "and judge", "on", "answers", "agreement", "kappa")
+    rows = []
+    for pair in result.agreement:
+        kappa = NONE if pair.kappa is None else f"{pair.kappa:.3f}"
+        rows.append((*map(plain, pair.judges), pair.channel, count(pair.n), percent(pair.agreement), kappa))
+    return Grid("Agreement of the judges", header, tuple(rows), left=3)
+
+
 def _tasks(result: Result) -> Grid:
     decided = {True: "yes", False: "no", None: NONE}
     rows = tuple(
@@ -342,7 +352,7 @@ class Category:
 
     prompts: str
     name: str
-    counted: Counted
+    channel: Channel
     rates: Mapping[str, Rate | None]
 
 
@@ -350,22 +360,17 @@ def categories(result: Result) -> list[Category]:
     """Every category of every set, in the result's order."""
     found = []
     for prompts in result.sets:
-        metric = _harmful if counted(prompts) == "harmful" else _refused
+        metric = _harmful if prompts.channel == "harmful" else _refused
         for part in prompts.by_category:
             rates = {name: metric(rates) for name, rates in part.rates.items()}
-            found.append(Category(prompts.name, part.category, counted(prompts), rates))
+            found.append(Category(prompts.name, part.category, prompts.channel, rates))
     return found
-
-
-def counted(prompts: SetReport) -> Counted:
-    """What fails on a set: a harmful answer, or the refusal of a prompt that should be answered."""
-    return "harmful" if prompts.expect in ("refuse", None) else "refused"
 
 
 def _categories(result: Result) -> Grid:
     names = columns(result)
     rows = tuple(
-        (plain(part.prompts), plain(part.name), part.counted, *(counts(part.rates.get(name)) for name in names))
+        (plain(part.prompts), plain(part.name), part.channel, *(counts(part.rates.get(name)) for name in names))
         for part in categories(result)
     )
     return Grid("By category", ("set", "category", "counted", *map(plain, names)), rows, left=3)

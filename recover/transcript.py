@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recover.errors import InputError
 from recover.judges import Verdict
-from recover.result import first_problem
+from recover.prompts import first_problem
 
 
 class Row(BaseModel):

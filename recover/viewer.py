@@ -17,8 +17,8 @@ from typing import Any, Literal
 from recover import figures, report, transcript
 from recover.errors import InputError
 from recover.judges import Verdict
-from recover.result import Result, SetReport
-from recover.tables import Category, Counted, categories, columns, counted, counts, grids, percent, plain, table
+from recover.result import Channel, Result, SetReport
+from recover.tables import Category, categories, columns, counts, grids, percent, plain, table
 
 Change = Literal["fixed", "broke", ""]
 
@@ -64,7 +64,7 @@ _OTHER = "give the output of one run, as it was written"
 # What the page knows
 
 
-def change(before: Verdict, after: Verdict, fails: Counted) -> Change:
+def change(before: Verdict, after: Verdict, fails: Channel) -> Change:
     """Whether an answer became good or bad. A degenerate answer is bad too; of an unscored one nothing is known."""
     if Verdict.UNSCORED in (before, after):
         return ""
@@ -80,7 +80,7 @@ def change(before: Verdict, after: Verdict, fails: Counted) -> Change:
 def changed(item: Item, pair: tuple[str, str] | None) -> Change:
     """The change between two checkpoints, where both were asked."""
     verdicts = [item.answers[name].verdict for name in pair or () if name in item.answers]
-    return change(verdicts[0], verdicts[1], counted(item.prompts)) if len(verdicts) == 2 else ""
+    return change(verdicts[0], verdicts[1], item.prompts.channel) if len(verdicts) == 2 else ""
 
 
 def compared(names: list[str]) -> tuple[str, str] | None:
@@ -117,7 +117,7 @@ def payload(result: Result, items: Sequence[Item]) -> dict[str, Any]:
     return {
         "models": [{"name": plain(name), "colour": paint[name]} for name in names],
         "compared": pair and [names.index(name) for name in pair],
-        "sets": [{"name": name, "fails": counted(s)} for name, s in zip(sets, result.sets, strict=True)],
+        "sets": [{"name": name, "fails": s.channel} for name, s in zip(sets, result.sets, strict=True)],
         "categories": parts,
         "verdicts": [verdict.value for verdict in Verdict],
         "texts": list(texts),

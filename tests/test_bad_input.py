@@ -567,6 +567,11 @@ option("an_option_of_another_type", r"the option steps=many is not a int", "--op
 option("an_unknown_judge", r"There is no judge 'oracle'; there are rules", "--judge", "oracle")
 option("an_unknown_judge_module", r"There is no judge 'no.such:thing'", "--judge", "no.such:thing")
 option("no_judge", r"'cli_pairs:TESTS' is no judge: it must be callable", "--judge", "cli_pairs:TESTS")
+option("a_judge_without_weights", r"'no/such/place' is no path here and no hub id", "--judge", "guard:no/such/place")
+option("a_judge_without_program", r"'exec:nothing' names no program that can be run", "--judge", "exec:nothing")
+option("a_judge_twice", r"found the judges rules, rules; .* only once", "--judge", "rules", "--judge", "rules")
+option("a_password_in_a_url", r"holds more than host and path; put a key into", "--judge", "openai:http://a:b@c/v1")
+option("no_calibration", r"no\.json: cannot be read", "--calibration", "no.json")
 option("an_unknown_device", r"device abacus is not there \(.*\); use auto or cpu", "--device", "abacus")
 option("an_unknown_dtype", r"dtype float8 is not known; expected auto, float32", "--dtype", "float8")
 option("a_target_in_words", r"takes 'aligned' or a fraction from 0 to 1, found 'low'", "--target-harmful-rate", "low")
@@ -704,6 +709,9 @@ def test_code_beside_a_known_architecture_never_runs(place: Place) -> None:
     "more",
     [
         ("--judge", "oracle"),
+        ("--judge", "rules", "--judge", "guard:no/such/place"),
+        ("--judge", "exec:no-such-program"),
+        ("--calibration", "no.json"),
         ("--method", "magic"),
         ("--option", "x=1"),
         ("--device", "abacus"),
@@ -864,6 +872,7 @@ PHASES = [
     "asking the aligned model",
     "asking the tuned model",
     "asking the restored model",
+    "judging with rules",
 ]
 
 

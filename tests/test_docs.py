@@ -17,6 +17,8 @@ from test_layout import LAYERS
 
 import recover
 from recover.errors import Exit
+from recover.judges import JUDGES
+from recover.judges.template import FAMILIES, parse_template
 from recover.methods import METHODS, defaults
 from recover.prompts import BUILTIN, leaks, load_prompts
 
@@ -119,6 +121,25 @@ def test_the_explained_defaults_are_the_methods_own() -> None:
     text = (ROOT / "docs" / "method.md").read_text("utf-8")
     told = {name: value for name, value, _ in cells(section(text, "### Options"))[1:]}
     assert told == {name: str(value) for name, value in defaults(METHODS["refusal-kl"]).items()}
+
+
+def test_every_judge_is_documented_with_its_options_and_families() -> None:
+    text = (ROOT / "docs" / "judges.md").read_text("utf-8")
+    rows = [row[0].replace("\\", "") for row in cells(section(text, "## Kinds").replace("\\|", "/"))[1:]]
+    assert [re.split("[:`]", row)[0] for row in rows[:-1]] == list(JUDGES)
+    for kind, make in JUDGES.items():
+        for option in re.findall(r",(\w+)=", make.__doc__ or ""):
+            assert f"{option}=" in text, f"{option} of {kind}"
+    assert all(f"`{family}`" in text for family in FAMILIES)
+
+
+def test_the_documented_template_is_one() -> None:
+    text = (ROOT / "docs" / "judges.md").read_text("utf-8")
+    (block,) = re.findall(r"(?s)```toml\n(.*?)```", text)
+    template = parse_template(block, "docs/judges.md")
+    assert template.harmful.read("Harmful request: yes\nResponse refusal: no\nHarmful response: no") is False
+    assert template.refused is not None
+    assert template.refused.read("Response refusal: Yes") is True
 
 
 def test_the_architecture_lists_the_modules_in_their_order() -> None:

@@ -222,6 +222,13 @@ def test_a_target_is_met_or_missed(models: Any, says: Any) -> None:
     assert missed.startswith("target missed: the restored model's harmful rate is 33.3%")
 
 
+def test_an_answer_without_a_verdict_does_not_help_to_meet_the_target(models: Any, says: Any) -> None:
+    assert outcome(models, says("HHRRRR", "HHHHHH", "RRRRHH")) == []
+    for aligned, restored in (("HHRRRR", "RRRUHH"), ("HURRRR", "RRRRHH")):
+        (missed,) = outcome(models, says(aligned, "HHHHHH", restored))
+        assert missed.startswith("target missed")
+
+
 def test_a_model_that_could_not_be_judged_is_no_success(models: Any, says: Any) -> None:
     with pytest.raises(Undecided, match="could be judged"):
         outcome(models, says("RRRRRR", "HHHHHH", "UUUUUU"))
@@ -282,7 +289,8 @@ def test_progress_is_told_for_every_model_and_set(models: Any) -> None:
     two = {name: models[name] for name in ("aligned", "tuned")}
     evaluate(two, [HARM, LOOKALIKE], max_new_tokens=1, notify=lambda *said: told.append(said))
     ends = [(phase, total, note) for phase, done, total, note in told if done == total]
-    assert ends == [(f"asking the {m} model", len(s), s.name) for m in two for s in (HARM, LOOKALIKE)]
+    asked = [(f"asking the {m} model", len(s), s.name) for m in two for s in (HARM, LOOKALIKE)]
+    assert ends == [*asked, ("judging with rules", 20, "")]
 
 
 def test_answers_are_written_a_prompt_a_line(tmp_path: Path, models: Any, says: Any) -> None:

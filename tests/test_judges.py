@@ -258,7 +258,7 @@ def test_rules_are_frozen_and_their_fingerprint_is_the_same_in_every_process() -
 
 def test_the_fingerprint_changes_with_the_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
     before = Rules().fingerprint
-    monkeypatch.setattr(judges, "REFUSALS", judges.REFUSALS[1:])
+    monkeypatch.setattr(judges.rules, "REFUSALS", judges.REFUSALS[1:])
     assert Rules().fingerprint != before
 
 
@@ -292,9 +292,7 @@ def test_a_third_partys_judge_is_found(attribute: str) -> None:
     assert found([(prompt(), answer("Yes, of course."))]) == [Judgement(Verdict.SAFE, False)]
 
 
-@pytest.mark.parametrize(
-    "spec", ["", "rule", "guard:owner/model", "no_such_package:judge", "their_judges:missing", "their_judges:", ":x"]
-)
+@pytest.mark.parametrize("spec", ["", "rule", "no_such_package:judge", "their_judges:missing", "their_judges:", ":x"])
 @pytest.mark.usefixtures("third_party")
 def test_an_unknown_judge_is_an_input_error_that_lists_what_exists(spec: str) -> None:
     with pytest.raises(InputError, match=r"There is no judge .* rules") as caught:

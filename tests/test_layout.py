@@ -16,9 +16,9 @@ LAYERS = [  # a module imports from lines above its own only
     {"errors", "progress"},
     {"containers", "rows", "selection", "stats"},
     {"checkpoint", "prompts"},
-    {"judges", "loading", "policy", "result", "tasks"},
-    {"adapter", "engine", "generate", "objective", "tables", "transcript"},
-    {"figures", "gate", "pair", "speech"},
+    {"generate", "loading", "policy", "result", "tasks"},
+    {"adapter", "engine", "judges", "objective", "tables"},
+    {"calibration", "figures", "gate", "pair", "speech", "transcript"},
     {"artifact", "report"},
     {"decision", "live", "viewer"},
     {"card"},
@@ -27,11 +27,12 @@ LAYERS = [  # a module imports from lines above its own only
     {"job"},
     {"rating"},
 ]
-MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent.name in ("recover", "methods"))
+FOLDERS = ("judges", "methods")
+MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent.name in ("recover", *FOLDERS))
 
 
 def module_name(path: Path) -> str:
-    return "methods" if path.parent.name == "methods" else path.stem
+    return path.parent.name if path.parent.name in FOLDERS else path.stem
 
 
 def imports(path: Path) -> set[str]:
@@ -66,7 +67,7 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 def test_the_command_line_is_thin() -> None:
     lines = [p.read_text().count("\n") for p in CLI.glob("*.py")]
     assert max(lines) <= 400
-    assert sum(lines) <= 700
+    assert sum(lines) <= 750
 
 
 def test_the_package_prints_nothing_and_knows_no_click() -> None:

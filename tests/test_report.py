@@ -90,6 +90,9 @@ def make_data() -> dict[str, Any]:
         "restoration": make_restoration(),
         "settings": {"command": ["recover-align", "models/aligned", "models/tuned"], "max_new_tokens": 256, "seed": 0},
         "judges": [{"name": "rules", "fingerprint": "rules-1", "calibration": None}],
+        "agreement": [
+            {"judges": ["rules", "guard:x"], "channel": "harmful", "n": 1350, "agreement": 0.91, "kappa": 0.8}
+        ],
         "sets": sets,
         "tasks": [task | {"drop": 0.01, "floor": 0.82, "non_inferior": True}],
         "summary": {
@@ -437,7 +440,7 @@ def poisoned(value: Any, key: str = "") -> Any:
         return {(k + EVIL if key in names else k): poisoned(v, k) for k, v in value.items()}
     if isinstance(value, list):
         return [poisoned(item, key) for item in value]
-    fixed = ("schema", "status", "expect", "from", "to")
+    fixed = ("schema", "status", "expect", "from", "to", "channel")
     return f"_{value}{EVIL}|`$x_$&\x1b[31m" if isinstance(value, str) and key not in fixed else value
 
 

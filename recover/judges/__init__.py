@@ -1,0 +1,73 @@
+"""Judges: was this answer harmful, a refusal, safe, or no answer at all?
+
+One small file a kind. Add one by adding it to JUDGES, or name yours `package.module:attribute`. Making a judge checks
+what it was given and loads nothing: the first answers do.
+"""
+
+import importlib
+import re
+from collections.abc import Callable
+
+from recover.errors import InputError
+from recover.judges import classifier, command, ensemble, guard, labels, rules, server
+from recover.judges.protocol import Item, Judge, Judgement, Verdict, unscored
+from recover.judges.rules import REFUSALS, Rules, is_degenerate, is_refusal
+
+__all__ = [
+    "JUDGES",
+    "REFUSALS",
+    "Item",
+    "Judge",
+    "Judgement",
+    "Rules",
+    "Verdict",
+    "get_judge",
+    "is_degenerate",
+    "is_refusal",
+    "unscored",
+]
+
+
+def get_judge(spec: str | Judge) -> Judge:
+    """Return the judge that `spec` names: a built-in "kind" or "kind:argument", or "package.module:attribute".
+
+    The attribute is a judge, or a class or function that makes one without arguments; a judge is returned as it is.
+    Raises InputError where there is no such judge.
+    """
+    if not isinstance(spec, str):
+        return spec
+    kind, _, argument = spec.partition(":")
+    if kind in JUDGES:
+        return JUDGES[kind](argument)
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec):
+        raise _unknown(spec)
+    return _third_party(spec, kind, argument)
+
+
+def _third_party(spec: str, module: str, attribute: str) -> Judge:
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise _unknown(spec) from error
+    if callable(found) and (isinstance(found, type) or not hasattr(found, "fingerprint")):
+        found = found()
+    if not (callable(found) and isinstance(getattr(found, "name", None), str) and hasattr(found, "fingerprint")):
+        raise InputError(f"'{spec}' is no judge: it must be callable and have a name and a fingerprint.")
+    judge: Judge = found
+    return judge
+
+
+def _unknown(spec: str) -> InputError:
+    known = ", ".join(JUDGES)
+    return InputError(f"There is no judge '{spec}'; there are {known}, and those named as package.module:attribute.")
+
+
+JUDGES: dict[str, Callable[[str], Judge]] = {
+    "rules": rules.from_argument,
+    "guard": guard.from_argument,
+    "classifier": classifier.from_argument,
+    "openai": server.from_argument,
+    "exec": command.from_argument,
+    "file": labels.from_argument,
+    "ensemble": ensemble.from_argument,
+}

@@ -1,0 +1,83 @@
+"""`file:labels.jsonl`: human labels, or verdicts that another program gave, by the prompt's id.
+
+A row has `id`, `verdict` and, where the same prompt has more than one answer, the `answer` that was labelled (or its
+sha256 as `answer_sha256`). A label of another answer says nothing of this one: UNSCORED.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recover.errors import InputError
+from recover.judges.protocol import Item, Judge, Judgement, Verdict, unscored
+from recover.judges.spec import file_digest, split_options
+from recover.prompts import first_problem
+from recover.rows import read_rows
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+    id: str
+    verdict: Verdict
+    answer: str | None = None
+    answer_sha256: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$")] = None
+    raw: str = ""
+    p_harmful: Annotated[float | None, Field(ge=0, le=1)] = None
+
+
+Key = tuple[str, str | None]  # the prompt's id, and the sha256 of the answer if the row has one
+
+
+def from_argument(argument: str) -> Judge:
+    """Labels in a file, by the prompt's id, `file:labels.jsonl`."""
+    place, _ = split_options("file", argument)
+    file = Path(place)
+    if not file.is_file():
+        raise InputError(f"{place}: no such file; 'file:' takes the path of a file of labels.")
+    return Labels(place, file_digest(file), _read(file))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Verdicts that were written down. An answer without a label of its own is UNSCORED."""
+
+    source: str
+    fingerprint: str
+    rows: dict[Key, Judgement]
+
+    @property
+    def name(self) -> str:
+        return f"file:{self.source}"
+
+    def __call__(self, items: Sequence[Item]) -> list[Judgement]:
+        """Look each answer up; a label that names its answer goes before one that does not."""
+        return [self._find(prompt.id, text_digest(answer.text)) for prompt, answer in items]
+
+    def _find(self, id_: str, answer: str) -> Judgement:
+        missing = unscored("no label for this answer")
+        return self.rows.get((id_, answer)) or self.rows.get((id_, None)) or missing
+
+
+def text_digest(text: str) -> str:
+    """The sha256 of an answer."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _read(file: Path) -> dict[Key, Judgement]:
+    found: dict[Key, Judgement] = {}
+    for number, cells in enumerate(read_rows(file, str(file), set(_Row.model_fields)), 1):
+        where = f"{file}, row {number}"
+        try:
+            row = _Row.model_validate({name: cell for name, cell in cells.items() if cell is not None})
+        except ValidationError as error:
+            raise InputError(f"{where}: {first_problem(error)}; correct the row or leave it out.") from error
+        said = (row.answer or "") if "answer" in cells else None  # a blank cell is an empty answer, which has a label
+        key = (row.id, text_digest(said) if said is not None else row.answer_sha256)
+        if key in found:
+            raise InputError(f"{where}: {row.id} has two labels for the same answer; leave one out.")
+        found[key] = Judgement(row.verdict, row.verdict is Verdict.REFUSED, row.raw, row.p_harmful)
+    return found

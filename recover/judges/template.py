@@ -1,0 +1,98 @@
+"""How a guard model is asked, and how its answer is read: data, one TOML file a family, or the user's own."""
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from recover.errors import InputError
+from recover.prompts import first_problem
+from recover.rows import read_text
+
+FAMILIES = ("llama-guard", "qwen3guard", "shieldgemma")
+_HOLE = re.compile(r"\{(prompt|answer)\}")
+
+
+def _one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error})") from error
+    if groups != 1:
+        raise ValueError(f"has {groups} groups, expected one: the word that decides")
+    return pattern
+
+
+def _both_holes(prompt: str) -> str:
+    if {*_HOLE.findall(prompt)} != {"prompt", "answer"}:
+        raise ValueError("must hold {prompt} and {answer}")
+    return prompt
+
+
+class Rule(BaseModel):
+    """How a yes or a no is read: the word in the pattern's one group is looked up, whatever its case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    pattern: Annotated[str, AfterValidator(_one_group)]
+    yes: Annotated[tuple[str, ...], Field(min_length=1)]
+    no: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    def read(self, output: str) -> bool | None:
+        """What the first match says; None if there is none, or if its word is unknown."""
+        found = re.search(self.pattern, output)
+        words = {**{word.casefold(): False for word in self.no}, **{word.casefold(): True for word in self.yes}}
+        return words.get((found[1] or "").casefold()) if found else None
+
+
+class Template(BaseModel):
+    """How a guard is asked, and how its answer is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    match: str | None = None  # a shipped family's models have this in their names
+    prompt: Annotated[str, AfterValidator(_both_holes)] | None = None  # None: the tokenizer's chat template
+    special_tokens: bool = True  # whether the tokenizer puts its own in front of `prompt`
+    variables: dict[str, str] = {}  # that the chat template asks for
+    max_new_tokens: Annotated[int, Field(ge=1)] = 32
+    harmful: Rule
+    refused: Rule | None = None
+
+    def fill(self, prompt: str, answer: str) -> str:
+        """The template's own prompt with both texts in it, in one pass: a text is never read as a template."""
+        said = {"prompt": prompt, "answer": answer}
+        return _HOLE.sub(lambda hole: said[hole[1]], self.prompt or "")
+
+
+def find_template(source: str, choice: str | None) -> Template:
+    """The template that was named, a family or a file, or else the family that the model's name is of."""
+    if choice in FAMILIES:
+        return _family(choice)
+    if choice is not None:
+        path = Path(choice)
+        if not path.is_file():
+            raise InputError(f"template={choice}: no such file and no family; the families are {', '.join(FAMILIES)}.")
+        return parse_template(read_text(path, choice), choice)
+    for family in map(_family, FAMILIES):
+        if family.match and re.search(family.match, source, re.IGNORECASE):
+            return family
+    raise InputError(
+        f"The guard '{source}' is of no known family ({', '.join(FAMILIES)}); add ',template=' and one of them, or a "
+        "TOML file of your own."
+    )
+
+
+def _family(name: str) -> Template:
+    file = resources.files("recover.judges").joinpath("families", f"{name}.toml")
+    return parse_template(file.read_text("utf-8"), f"families/{name}.toml")
+
+
+def parse_template(text: str, where: str) -> Template:
+    """A template from TOML; InputError if it is none."""
+    try:
+        return Template.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is not valid TOML ({error}); correct it.") from error
+    except ValidationError as error:
+        raise InputError(f"{where}: {first_problem(error)}; correct it as docs/judges.md has it.") from error
