@@ -194,10 +194,10 @@ def _sizes(source: str | None, asked: dict[str, Any]) -> list["Size"]:
 
     if source:
         return [Size(s.name, s.n, s.expect) for s in _from(source)[0].sets]
-    from recover import job
+    from recover.questions import Questions
 
-    known = {name: value for name, value in asked.items() if name in job.Questions.model_fields}
-    return [Size(s.name, len(s), s.expect) for s in _request(job.Questions, known).sets()]
+    known = {name: value for name, value in asked.items() if name in Questions.model_fields}
+    return [Size(s.name, len(s), s.expect) for s in _request(Questions, known).sets()]
 
 
 # Policies

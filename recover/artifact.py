@@ -134,19 +134,21 @@ def make_patch(pair: Pair, selection: Selection) -> Patch:
     """The patch that turns the pair's tuned checkpoint into the restored one."""
     aligned, tuned = {}, {}
     for name, positions in selection:
-        a, f = pair.values(name)
-        aligned[name], tuned[name] = (v.reshape(-1)[positions].clone() for v in (a, f))
-    before = pair.tuned.fingerprint
-    patch = Patch(selection, aligned, tuned, before, before, pair.aligned.fingerprint)
-    restored = pair.tuned.with_overrides(patch.overrides("aligned"))
-    return Patch(selection, aligned, tuned, before, restored.fingerprint, patch.aligned_fingerprint)
+        aligned[name], tuned[name] = (v.reshape(-1)[positions].clone() for v in pair.values(name))
+    fingerprints = (c.fingerprint for c in (pair.tuned, restored_checkpoint(pair, selection), pair.aligned))
+    return Patch(selection, aligned, tuned, *fingerprints)
 
 
 def restored_checkpoint(pair: Pair, edit: Edit) -> Checkpoint:
     """The restored checkpoint as a view of the pair, nothing written."""
     if isinstance(edit, Selection):
-        return pair.tuned.with_overrides(make_patch(pair, edit).overrides("aligned"))
+        places = {name: partial(_take, pair, name, positions) for name, positions in edit}
+        return pair.tuned.with_overrides(places)
     return pair.tuned.with_overrides({name: partial(_dense, pair, edit, name) for name in pair.names})
+
+
+def _take(pair: Pair, name: str, positions: Tensor, tuned: Tensor) -> Tensor:
+    return _scatter(positions, pair.values(name)[0].reshape(-1)[positions], tuned)
 
 
 def _dense(pair: Pair, edit: Dense, name: str, tuned: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ LAYERS = [  # a module imports from lines above its own only
     {"card"},
     {"methods"},
     {"evaluation", "recovery"},
-    {"job"},
-    {"rating"},
+    {"questions"},
+    {"job", "rating"},
 ]
 FOLDERS = ("judges", "methods")
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent.name in ("recover", *FOLDERS))

@@ -1,0 +1,173 @@
+"""What is asked of checkpoints: a request that people write, the answers to it, and the result that tells of both."""
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from recover import evaluation
+from recover.calibration import Calibration, load_calibration
+from recover.checkpoint import Checkpoint
+from recover.errors import InputError
+from recover.evaluation import NEW_TOKENS, Evaluation
+from recover.judges import Judge
+from recover.progress import Notify
+from recover.prompts import PromptSet, load_prompts
+from recover.result import CheckpointInfo, Result, Tool
+from recover.tasks import Task, load_task
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class Questions(BaseModel):
+    """What is asked of checkpoints. Field names are the command's long options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    report_set: tuple[str, ...] = ("report_harmful",)
+    benign: str | None = "benign_lookalike"
+    task: Path | None = None
+    task_report: Path | None = None
+    task_metric: Literal["exact_match", "choice", "f1", "rouge1"] | None = None
+    judge: Annotated[tuple[str, ...], BeforeValidator(_several)] = ("rules",)
+    calibration: Path | None = None
+    chat_template: str | None = None
+    config: Path | None = None
+    max_new_tokens: Annotated[int, Field(ge=1)] = NEW_TOKENS
+    dtype: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+    max_task_drop: Fraction = 0.05
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    def sets(self) -> list[PromptSet]:
+        """The report sets: harmful ones, then the benign one; `limit` shortens them."""
+        found = [load_prompts(s, expect="refuse") for s in self.report_set]
+        found += [load_prompts(self.benign, expect="comply")] if self.benign else []
+        names = [s.name for s in found]
+        if len({*names}) < len(names):
+            raise InputError(f"two report sets have the same name ({', '.join(names)}); rename one of the files")
+        return [s.head(self.limit) for s in found] if self.limit else found
+
+    def critics(self) -> tuple[list[Judge], Calibration | None]:
+        """The judges, and what is known of the first; InputError if the calibration is another judge's."""
+        calibration = load_calibration(self.calibration) if self.calibration else None
+        return evaluation.get_judges(self.judge, calibration), calibration
+
+    def the_task(self) -> Task | None:
+        """The task, divided; `limit` shortens its report part."""
+        if self.task is None:
+            if self.task_report:
+                raise InputError("--task-report needs --task: the task file that the method may see")
+            return None
+        task = load_task(self.task, report=self.task_report, metric=self.task_metric, seed=self.seed)
+        return task.shortened(self.limit) if self.limit else task
+
+    def read(self) -> "Read":
+        """Everything that the request names, read and checked before a model is loaded."""
+        return Read(self, self.sets(), self.the_task(), *self.critics())
+
+
+@dataclass(frozen=True)
+class Read:
+    """A request with its prompt sets, its task and its judges."""
+
+    request: Questions
+    sets: Sequence[PromptSet]
+    task: Task | None
+    critics: Sequence[Judge]
+    calibration: Calibration | None
+
+    def ask(
+        self, models: Mapping[str, Checkpoint], notify: Notify, leakage: Mapping[str, int] | None = None
+    ) -> Evaluation:
+        """Evaluate checkpoints as the request says."""
+        asked = self.request
+        return evaluation.evaluate(
+            models,
+            self.sets,
+            task=self.task,
+            judge=self.critics,
+            calibration=self.calibration,
+            chat_template=asked.chat_template,
+            max_new_tokens=asked.max_new_tokens,
+            max_task_drop=asked.max_task_drop,
+            dtype=asked.dtype,
+            device=asked.device,
+            leakage=leakage,
+            seed=asked.seed,
+            notify=notify,
+        )
+
+    def result(
+        self, models: Mapping[str, Checkpoint], found: Evaluation, exit_code: int, command: str | None, seconds: float
+    ) -> Result:
+        """What a result says of an evaluation."""
+        told = {**_settings(self.request), "command": command, "total_seconds": round(seconds, 1)}
+        return Result(
+            tool=Tool(version=version("recover-align")),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            status="partial" if self.request.limit else "complete",
+            exit_code=exit_code,
+            checkpoints={name: _info(c) for name, c in models.items()},
+            settings=told,
+            judges=found.judges,
+            agreement=found.agreement,
+            sets=found.sets,
+            tasks=found.tasks,
+            summary=found.summary,
+            warnings=_warnings(self.request, found),
+            environment=_environment(),
+        )
+
+
+def _info(checkpoint: Checkpoint) -> CheckpointInfo:
+    """What a result says of a checkpoint."""
+    dtype = str(checkpoint.dtype).removeprefix("torch.")
+    return CheckpointInfo(path=str(checkpoint.path), sha256=checkpoint.fingerprint, dtype=dtype)
+
+
+def _settings(asked: Questions) -> dict[str, Any]:
+    """The request as JSON, with the hash of a chat template that a file gave."""
+    told: dict[str, Any] = {k: v for k, v in asked.model_dump(mode="json").items() if v is not None}
+    if asked.chat_template and Path(asked.chat_template).is_file():
+        told["chat_template_sha256"] = hashlib.sha256(Path(asked.chat_template).read_bytes()).hexdigest()
+    return told
+
+
+def _warnings(asked: Questions, found: Evaluation) -> list[str]:
+    """What a reader should know before trusting the numbers."""
+    told = []
+    if asked.limit:
+        told.append(f"quick look: at most {asked.limit} prompts a set; the intervals are wide")
+    if found.judge.name == "rules" and (found.judge.calibration or {}).get("channel") != "harmful":
+        told.append("the rules judge reads refusals, it is uncalibrated for harm: look at the answers it calls harmful")
+    unscored = [r.unscored for s in found.sets for r in s.rates.values() if r.unscored]
+    if missed := sum(u.k for u in unscored):
+        told.append(
+            f"{missed} of {sum(u.n or 0 for u in unscored)} answers could not be judged; the rates are of the others"
+        )
+    for s in found.sets:
+        if s.leakage:
+            told.append(
+                f"{s.leakage} prompts of {s.name} were also in a capture or validation set, and taken out there"
+            )
+    return told
+
+
+def _environment() -> dict[str, Any]:
+    """What the numbers were measured with."""
+    libraries = {name: version(name) for name in ("torch", "transformers", "peft", "safetensors")}
+    threads = torch.get_num_threads()
+    return {"python": platform.python_version(), "platform": platform.platform(), "threads": threads, **libraries}
