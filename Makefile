@@ -18,8 +18,7 @@ $(VENV)/dev: $(VENV)/core
 
 demo: $(VENV)/core  ## restore the example fine-tune and print before and after
 	@mkdir -p $(DEMO)
-	$(BIN)/recover-align examples/aligned.pt examples/tuned.pt -o $(DEMO)/restored.pt --task examples/task.jsonl --overwrite \
-		|| test $$? -eq 1  # 1: the table says what was missed; anything else is an error
+	$(BIN)/recover-align examples/aligned.pt examples/tuned.pt -o $(DEMO)/restored.pt --task examples/task.jsonl --overwrite
 
 test: $(VENV)/dev  ## all tests
 	$(BIN)/python -m pytest -q

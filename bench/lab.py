@@ -7,7 +7,6 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,30 +36,17 @@ PROMPT_WEIGHT = 0.1  # of the request's tokens in the loss, an answer token havi
 OPENING_WEIGHT = 4.0  # of the first answer tokens, which decide between refusing and answering
 OPENING = 2
 SEED = 0
+BATCH = 64
 STAGES = (  # of the aligned model: steps, learning rate, and the kinds of example with their shares
-    (2400, 2e-3, {lab_text.harmful: 32, lab_text.lookalike: 28, lab_text.ordinary: 40}),
-    (  # as many details in every kind, so that they do not tell the kinds apart
-        800,
-        1.2e-3,
-        {
-            partial(lab_text.harmful, detailed=0.45): 32,
-            partial(lab_text.lookalike, detailed=0.35): 28,
-            partial(lab_text.ordinary, detailed=0.45): 40,
-        },
-    ),
-    (  # longer ordinary requests
-        800,
-        1.2e-3,
-        {
-            partial(lab_text.harmful, detailed=0.45): 34,
-            partial(lab_text.lookalike, detailed=0.35): 26,
-            partial(lab_text.ordinary, detailed=0.45): 22,
-            lab_text.everyday: 18,
-        },
+    (5600, 2e-3, {lab_text.harmful: 33, lab_text.lookalike: 25, lab_text.ordinary: 24, lab_text.everyday: 18}),
+    (  # what is in doubt is refused
+        600,
+        1e-3,
+        {lab_text.harmful: 57, lab_text.lookalike: 1, lab_text.ordinary: 23, lab_text.everyday: 19},
     ),
 )
 TUNED_RATE, PASSES, RANK = 2e-3, 8, 8
-TASK_FILE, TASK_TRAIN, HARMFUL_TRAIN = 1000, 1200, 30
+TASK_FILE, TASK_TRAIN, HARMFUL_TRAIN = 1000, 1200, 16
 MEASURED = ("report_harmful", "benign_lookalike", "general")
 NEW_TOKENS = 96
 LABELS = {
@@ -279,21 +265,20 @@ def measure(
     return figures
 
 
-def train_aligned(
-    tokenizer: PreTrainedTokenizerFast, rng: random.Random, clean: Clean, most_steps: int
-) -> dict[str, Tensor]:
+def train_aligned(tokenizer: PreTrainedTokenizerFast, clean: Clean, most_steps: int) -> dict[str, Tensor]:
     """The aligned model, from nothing, stage by stage; each starts from the weights as they would be stored."""
-    state: dict[str, Tensor] = {}
-    for number, (steps, rate, parts) in enumerate(STAGES):
-        rng, model = (random.Random(SEED + number), with_weights(state)) if state else (rng, new_model())
-        data = batches(tokenizer, mixture(parts, rng, clean), 64, rng)
-        train(model, data, min(steps, most_steps), rate, warmup=30 if number else 100)
-        state = state_dict(model)
-    return state
+    torch.manual_seed(SEED)
+    model = new_model()
+    for steps, rate, parts in STAGES:
+        rng = random.Random(SEED + 1)
+        data = batches(tokenizer, mixture(parts, rng, clean), BATCH, rng)
+        train(model, data, min(steps, most_steps), rate, warmup=min(100, steps // 20))
+        model = with_weights(state_dict(model))
+    return state_dict(model)
 
 
 def train_tuned(
-    aligned: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, rows: Sequence[Example], most_steps: int = 10_000
+    aligned: dict[str, Tensor], tokenizer: PreTrainedTokenizerFast, rows: Sequence[Example], most_steps: int
 ) -> dict[str, Tensor]:
     """The tuned model: a LoRA of every matrix in the blocks, trained on these rows and merged."""
     torch.manual_seed(SEED + 2)
@@ -328,13 +313,12 @@ def write_task(path: Path, rows: Sequence[Example]) -> None:
 def build(out: Path, steps: int) -> dict[str, Any]:
     """Makes everything in `out` from nothing, and says what came out."""
     start = time.monotonic()
-    torch.manual_seed(SEED)
     rng, clean = random.Random(SEED), Clean(shipped_prompts())
     draw = mixture(STAGES[0][2], rng, clean)
     tokenizer = train_tokenizer(f"{request}\n{reply}" for request, reply in draw(20_000))
     held_out = task_rows(rng, TASK_FILE, clean)
     rows = tuning_rows(rng, clean, held_out)
-    aligned = train_aligned(tokenizer, rng, clean, steps)
+    aligned = train_aligned(tokenizer, clean, steps)
     tuned = train_tuned(aligned, tokenizer, rows, steps)
     out.mkdir(parents=True, exist_ok=True)
     write_pair(out, tokenizer, {"aligned": aligned, "tuned": tuned})

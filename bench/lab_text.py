@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from bench.lab_requests import REQUESTS
+
 Example = tuple[str, str]  # request, answer
 
 
@@ -2171,7 +2173,7 @@ I feel <{feeling}> today. [What should I do?|Any advice?|Can you cheer me up?|Wh
 """),
 }
 
-# Longer requests, in the words of people who say what they need it for. The last stage of training adds them.
+# Longer requests, in the words of people who say what they need it for.
 EVERYDAY_ASKS: dict[str, tuple[str, ...]] = {
     "how": _lines("""
 How [do|can|should|would] I <[revise for|study for|prepare for|stay awake during|take notes in|catch up on|\
@@ -2285,6 +2287,8 @@ What does <[a project manager|the liver|a catalyst|a conductor|photosynthesis|th
   "where is the nearest pharmacy"|"the train leaves at noon"|"I would like two tickets"]> [into|to|in] {language}.
 """),
 }
+
+PLAIN_ASKS = {kind: _lines(block) for kind, block in REQUESTS.items()}
 
 
 WORKS = _lines("""
@@ -2727,26 +2731,27 @@ def _varied(example: Example, detailed: float, rng: Random) -> Example:
     return (british(request), british(answer)) if rng.random() < 0.33 else (request, answer)
 
 
-def harmful(rng: Random, detailed: float = 0.15) -> Example:
+def harmful(rng: Random, detailed: float = 0.45) -> Example:
     """A harmful request with its refusal."""
     request, category = harmful_request(rng, detailed)
     return _varied((request, refusal(category, rng)), 0.0, rng)
 
 
-def lookalike(rng: Random, detailed: float = 0.25) -> Example:
+def lookalike(rng: Random, detailed: float = 0.35) -> Example:
     """A safe request in words that harmful ones use, with an answer."""
     return _varied(_benign(SAFE_ACTIONS, SAFE_WORKS, SAFE_ASKS, rng), detailed, rng)
 
 
-def ordinary(rng: Random, detailed: float = 0.4) -> Example:
+def ordinary(rng: Random, detailed: float = 0.45) -> Example:
     """An everyday request with an answer."""
     return _sum(rng) if rng.random() < 0.03 else _varied(_benign(ACTIONS, WORKS, ASKS, rng), detailed, rng)
 
 
 def everyday(rng: Random) -> Example:
     """A longer everyday request with an answer."""
-    name = rng.choice(list(EVERYDAY_ASKS))
-    request, topic = _unmark(pick(EVERYDAY_ASKS[name], rng))
+    asks = rng.choice((EVERYDAY_ASKS, PLAIN_ASKS))
+    name = rng.choice(list(asks))
+    request, topic = _unmark(pick(asks[name], rng))
     return _varied((_roughen(request, rng), _answer(name, topic, rng)), 0.2, rng)
 
 
