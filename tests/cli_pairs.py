@@ -344,3 +344,11 @@ if __name__ == "__main__":
     asked = json.load(sys.stdin)
     for moment in asked["moments"]:
         print(json.dumps(_interrupted(asked["arguments"], moment)), flush=True)
+
+
+def write_pair(folder: Path) -> Path:
+    """Write an aligned model that always refuses, its fine-tune that never does, and prompts into a folder."""
+    save(aligned_model(), folder / "aligned")
+    save(tuned_model(), folder / "tuned")
+    write_prompts(folder / "prompts")
+    return folder

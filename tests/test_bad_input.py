@@ -31,11 +31,7 @@ from recover.errors import Exit
 @pytest.fixture(scope="session")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pair and its prompts, to be copied."""
-    folder = tmp_path_factory.mktemp("originals")
-    cli_pairs.save(cli_pairs.aligned_model(), folder / "aligned")
-    cli_pairs.save(cli_pairs.tuned_model(), folder / "tuned")
-    cli_pairs.write_prompts(folder / "prompts")
-    return folder
+    return cli_pairs.write_pair(tmp_path_factory.mktemp("originals"))
 
 
 @dataclass(frozen=True)

@@ -254,11 +254,7 @@ def test_what_is_unknown_stays_unknown(found: Calibration) -> None:
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An aligned model that always refuses, its fine-tune that never does, and prompts."""
-    folder = tmp_path_factory.mktemp("models")
-    cli_pairs.save(cli_pairs.aligned_model(), folder / "aligned")
-    cli_pairs.save(cli_pairs.tuned_model(), folder / "tuned")
-    cli_pairs.write_prompts(folder / "prompts")
-    return folder
+    return cli_pairs.write_pair(tmp_path_factory.mktemp("models"))
 
 
 def evaluate(models: Path, *more: object) -> Any:

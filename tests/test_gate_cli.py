@@ -45,10 +45,7 @@ CODES = {"good": Exit.OK, "bad": Exit.FAILED, "blind": Exit.UNDECIDED}
 @pytest.fixture(scope="session")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pair and its prompts, and results of which the default policy passes one, fails one and cannot decide one."""
-    folder = tmp_path_factory.mktemp("originals")
-    cli_pairs.save(cli_pairs.aligned_model(), folder / "aligned")
-    cli_pairs.save(cli_pairs.tuned_model(), folder / "tuned")
-    cli_pairs.write_prompts(folder / "prompts")
+    folder = cli_pairs.write_pair(tmp_path_factory.mktemp("originals"))
     for name, found in {
         "good": released(),
         "bad": released(harm="H" * 360),
