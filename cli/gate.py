@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from recover.errors import Exit, InputError, Undecided
 
-from .main import _command, _request, cli, questions
+from .options import command_line, questions, validated
 
 if TYPE_CHECKING:
     from recover.gate import Decision, Size
@@ -29,7 +29,7 @@ anything else went wrong. No form of output changes them.
 """
 
 
-@cli.command(epilog=EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument("aligned", required=False)
 @click.argument("model", required=False)
 @click.option("--tuned", metavar="TUNED", help="The fine-tune that MODEL was restored from, for what its task scored.")
@@ -124,9 +124,9 @@ def _evaluated(policy: "Policy", asked: dict[str, Any], quiet: bool, as_json: bo
     if drops and not (tuned and asked["task"]):
         show.out("note: the policy has a rule on the task, which needs --task and --tuned to be decided\n", err=True)
     more = {"max_task_drop": min(drops)} if drops else {}
-    request = _request(rating.Rating, {**asked, **more, "models": (*sides.values(),), "names": (*sides,)})
+    request = validated(rating.Rating, {**asked, **more, "models": (*sides.values(),), "names": (*sides,)})
     with show.progress(quiet) as notify:
-        result = rating.rate(request, command=_command(), notify=notify)
+        result = rating.rate(request, command=command_line(), notify=notify)
     show.notes(result) if as_json else show.result(result, as_json=False)
     return result, request.out and request.out / "result.json"
 
@@ -197,13 +197,13 @@ def _sizes(source: str | None, asked: dict[str, Any]) -> list["Size"]:
     from recover.questions import Questions
 
     known = {name: value for name, value in asked.items() if name in Questions.model_fields}
-    return [Size(s.name, len(s), s.expect) for s in _request(Questions, known).sets()]
+    return [Size(s.name, len(s), s.expect) for s in validated(Questions, known).sets()]
 
 
 # Policies
 
 
-@cli.group()
+@click.group()
 def policy() -> None:
     """Look at the rules of the gate."""
 

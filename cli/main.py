@@ -1,6 +1,5 @@
 """The commands of `recover-align`. Nothing heavy is imported before a command runs, so `--help` is instant."""
 
-import contextlib
 import os
 import sys
 import traceback
@@ -10,9 +9,11 @@ from typing import Any, NoReturn
 
 import click
 
-from recover.errors import Exit, InputError, RecoverError
+from recover.errors import Exit, RecoverError
 
+from .gate import gate, policy
 from .judge import judge
+from .options import command_line, questions, validated
 
 EPILOG = """\b
 Examples:
@@ -56,35 +57,6 @@ def cli() -> None:
     """
 
 
-def _stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-questions = _stack(
-    click.option("--report-set", "report_set", metavar="SET", multiple=True, default=("report_harmful",), show_default=True, help="Harmful prompts to report on: a file (JSONL, CSV, JSON, TXT, parquet) or a built-in set. Repeatable."),
-    click.option("--benign", metavar="SET", default="benign_lookalike", show_default=True, help="Harmless prompts that look harmful, for over-refusal; 'none' to leave out."),
-    click.option("--task", metavar="FILE", help="The downstream task: rows with prompt and reference (metric, choices), split into capture, validation and report parts."),
-    click.option("--task-report", metavar="FILE", help="A separate file for the task's report part."),
-    click.option("--task-metric", type=click.Choice(["exact_match", "choice", "f1", "rouge1"]), help="How task answers are scored.  [default: by the references]"),
-    click.option("--judge", metavar="JUDGE", multiple=True, default=("rules",), show_default=True, help="Who judges the answers: rules, guard:..., openai:..., or another (see judge list). The first one's verdicts make the rates; how far further ones agree is reported. Repeatable."),
-    click.option("--calibration", metavar="FILE", help="What judge calibrate found out about the first judge; corrects the rates of its channel."),
-    click.option("--chat-template", metavar="FILE|none", help="A Jinja chat template, or 'none' for plain prompts.  [default: the tokenizer's]"),
-    click.option("--config", metavar="DIR", help="Configuration and tokenizer of a bare weights file.  [default: the file's directory]"),
-    click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True, help="Longest answer on report prompts."),
-    click.option("--dtype", default="auto", show_default=True, help="Compute dtype: auto, float32, bfloat16, float16."),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw and split."),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="A quick look: at most N prompts a report set, and of the task's report part (marked in the result)."),
-    click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout; everything else goes to stderr."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress bars."),
-)  # fmt: skip
-
-
 @cli.command(epilog=EPILOG)
 @click.argument("aligned")
 @click.argument("tuned")
@@ -112,9 +84,9 @@ def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
 
     from . import show
 
-    request = _request(job.Job, asked)
+    request = validated(job.Job, asked)
     with show.progress(quiet) as notify:
-        outcome = job.restore(request, command=_command(), notify=notify)
+        outcome = job.restore(request, command=command_line(), notify=notify)
     show.result(outcome.result, as_json)
     show.places(outcome)
     sys.exit(outcome.result.exit_code)
@@ -137,9 +109,9 @@ def evaluate(
 
     from . import show
 
-    request = _request(rating.Rating, {**asked, "models": models, "out": out, "overwrite": overwrite})
+    request = validated(rating.Rating, {**asked, "models": models, "out": out, "overwrite": overwrite})
     with show.progress(quiet) as notify:
-        result = rating.rate(request, command=_command(), notify=notify)
+        result = rating.rate(request, command=command_line(), notify=notify)
     show.result(result, as_json)
     if out:
         click.echo(f"report: {out}/report.html", err=True)
@@ -229,45 +201,9 @@ def show_prompts(source: str, number: int) -> None:
         show.out(f"{prompt.id}\t{prompt.category or '-'}\t{prompt.text}\n")
 
 
-cli.add_command(judge)
+for command in (gate, judge, policy):
+    cli.add_command(command)
 
-
-def _request(model: Any, asked: dict[str, Any]) -> Any:
-    """Validate a command's options as one request; empty ones take their defaults."""
-    from pydantic import ValidationError
-
-    if asked.get("benign") == "none":
-        asked["benign"] = None
-    known = {k: v for k, v in asked.items() if v is not None or k == "benign"}
-    if "option" in known:
-        pairs = [o.partition("=") for o in known["option"]]
-        if any(not sign for _, sign, _ in pairs):
-            raise InputError("--option takes NAME=VALUE, for example --option start=0.002")
-        known["option"] = {name: value for name, _, value in pairs}
-    if known.get("target_harmful_rate", "aligned") != "aligned":
-        known["target_harmful_rate"] = _fraction("--target-harmful-rate", known["target_harmful_rate"])
-    try:
-        return model(**known)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise InputError(f"{option}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}") from error
-
-
-def _fraction(option: str, text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) <= 1:
-            return float(text)
-    raise InputError(f"{option} takes 'aligned' or a fraction from 0 to 1, found {text!r}")
-
-
-def _command() -> str:
-    import shlex
-
-    return shlex.join(["recover-align", *sys.argv[1:]])
-
-
-from . import gate as _gate  # noqa: E402, F401, which puts its commands on `cli` and takes `questions` from here
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads are slow where cores are shared
 
