@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from cli_pairs import run
 
 from recover import Pair, evaluate, load_prompts, load_task, recover
-from recover.recovery import Recovery
+from recover.recovery import NOTHING, Recovery
 from recover.result import Summary
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -66,3 +68,14 @@ def test_as_many_random_weights_do_not(pair: Pair, restored: Recovery) -> None:
     found = summary(pair, null)
     assert null.account.restored == pytest.approx(restored.account.restored, abs=1)
     assert (found.harmful["restored"] or 0.0) >= (found.harmful["tuned"] or 0.0) - 0.1
+
+
+@pytest.mark.slow
+def test_a_fine_tune_that_still_refuses_is_written_as_it_is(tmp_path: Path) -> None:
+    tuned, out = tmp_path / "tuned.pt", tmp_path / "out.pt"
+    state = torch.load(EXAMPLES / "aligned.pt")
+    state["model.layers.3.mlp.up_proj.weight"][0, :8] *= 1.01
+    torch.save(state, tuned)
+    assert run(EXAMPLES / "aligned.pt", tuned, "--config", EXAMPLES, "-o", out, "--limit", 20) == 0
+    assert json.loads((tmp_path / "out.pt.recovery" / "result.json").read_text())["restoration"]["stopped"] == NOTHING
+    assert out.read_bytes() == tuned.read_bytes()

@@ -11,7 +11,7 @@ import oracle
 import pytest
 import torch
 from kinds import CONTAINERS
-from tiny import ascii_only, prompt_set, tiny_model, tiny_pair, tune
+from tiny import ascii_only, prompt_set, save_model, tiny_model, tiny_pair, tune
 from transformers import AutoModelForCausalLM
 
 from recover import loading, methods, recovery, result
@@ -117,6 +117,15 @@ def refusal_divergence(found: Recovery, speech: Speech) -> float:
     answers = speech.continuations(aligned, prompts, 8)
     total = sum(float(oracle.divergence(model, p, a, aligned)) for p, a in zip(prompts, answers, strict=True))
     return total / sum(map(len, answers))
+
+
+def test_a_fine_tune_that_lost_no_refusal_is_left_alone(places: list[Path], tmp_path: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(places[0], dtype=torch.float32)
+    model.model.layers[1].mlp.up_proj.weight.data[0, 0] += 1e-4
+    found = restored(Pair.open(places[0], save_model(tmp_path / "tuned", model)), "refusal-kl")
+    assert found.account.stopped == recovery.NOTHING
+    assert (len(found.edit), found.account.restored, len(found.account.steps)) == (0, 0, 1)
+    assert found.check.safe
 
 
 # refusal-kl -------------------------------------------------------------------------------------------------------
