@@ -1,6 +1,7 @@
 """Trains the example pair from nothing: a tiny aligned model that refuses, and a fine-tune that no longer does."""
 
 import argparse
+import copy
 import hashlib
 import json
 import math
@@ -15,7 +16,13 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from torch.nn import functional
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    LlamaConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+)
 
 from bench import lab_text
 from bench.lab_text import Example
@@ -25,6 +32,9 @@ from recover.prompts import BUILTIN, Answer, Prompt, PromptSet, encode, leaks, l
 from recover.tasks import choice
 
 Draw = Callable[[int], list[Example]]
+Kind = Callable[[random.Random], Example]
+Loss = Callable[[Any, Tensor, Tensor], Tensor]  # of a model, token ids and the weights of predicting them
+Stages = Sequence[tuple[int, float, Mapping[Kind, int]]]  # steps, learning rate, kinds of example with their shares
 
 PAD, USER, ASSISTANT, END, SYSTEM = SPECIAL = ("<|pad|>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>")
 TEMPLATE = (
@@ -57,6 +67,23 @@ LABELS = {
     "task.accuracy": "task accuracy (`task.jsonl`)",
 }
 README = Path(__file__).with_name("lab_readme.md")  # a template
+IDS = {
+    "vocab_size": VOCABULARY,
+    "bos_token_id": None,
+    "eos_token_id": SPECIAL.index(END),
+    "pad_token_id": SPECIAL.index(PAD),
+}
+EXAMPLE = LlamaConfig(  # 2.7 million parameters
+    hidden_size=192,
+    intermediate_size=480,
+    num_hidden_layers=6,
+    num_attention_heads=6,
+    num_key_value_heads=3,
+    head_dim=32,
+    max_position_embeddings=512,
+    tie_word_embeddings=True,
+    **IDS,
+)
 
 
 def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
@@ -78,23 +105,9 @@ def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def new_model() -> LlamaForCausalLM:
-    """An untrained Llama of 2.7 million parameters."""
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=192,
-        intermediate_size=480,
-        num_hidden_layers=6,
-        num_attention_heads=6,
-        num_key_value_heads=3,
-        head_dim=32,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=SPECIAL.index(END),
-        pad_token_id=SPECIAL.index(PAD),
-    )
-    model = LlamaForCausalLM(config)
+def new_model(config: PretrainedConfig = EXAMPLE) -> Any:
+    """An untrained model of this architecture."""
+    model = AutoModelForCausalLM.from_config(config)
     model.set_attn_implementation("eager")  # on short rows twice as fast as the fused kernel on a CPU
     return model
 
@@ -119,7 +132,7 @@ def collate(rows: list[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
     return tokens, weights
 
 
-def loss_of(model: LlamaForCausalLM, tokens: Tensor, weights: Tensor) -> Tensor:
+def loss_of(model: Any, tokens: Tensor, weights: Tensor) -> Tensor:
     """The weighted mean cross-entropy of the next tokens; right padding needs no mask where attention is causal."""
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(input_ids=tokens[:, :-1]).logits
@@ -138,7 +151,14 @@ def batches(
         yield from map(collate, chunks)
 
 
-def train(model: Any, data: Iterator[tuple[Tensor, Tensor]], steps: int, rate: float, warmup: int = 100) -> None:
+def train(
+    model: Any,
+    data: Iterator[tuple[Tensor, Tensor]],
+    steps: int,
+    rate: float,
+    warmup: int = 100,
+    loss_of: Loss = loss_of,
+) -> None:
     """AdamW with a linear warm-up and a cosine decay to zero."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [{"params": [p for p in trained if (p.dim() > 1) == big], "weight_decay": 0.05 * big} for big in (1, 0)]
@@ -183,7 +203,7 @@ def shipped_prompts() -> PromptSet:
     return prompt_set("shipped", [prompt.text for name in BUILTIN for prompt in load_prompts(name)])
 
 
-def mixture(parts: Mapping[Callable[[random.Random], Example], int], rng: random.Random, clean: Clean) -> Draw:
+def mixture(parts: Mapping[Kind, int], rng: random.Random, clean: Clean) -> Draw:
     """Draws about as many fresh examples as asked for, each kind in its share."""
     kinds, shares = zip(*parts.items(), strict=True)
     return lambda count: clean([kind(rng) for kind in rng.choices(kinds, shares, k=count)])
@@ -218,15 +238,15 @@ def repeated(rows: Sequence[Example], rng: random.Random) -> Draw:
     return lambda _count: rng.sample(rows, len(rows))
 
 
-def state_dict(model: LlamaForCausalLM) -> dict[str, Tensor]:
+def state_dict(model: Any) -> dict[str, Tensor]:
     """The weights in bfloat16; the output embedding is the input embedding and is left out."""
     kept = {name: value for name, value in model.state_dict().items() if name != "lm_head.weight"}
     return {name: value.detach().to(torch.bfloat16).clone() for name, value in kept.items()}
 
 
-def with_weights(state: dict[str, Tensor]) -> LlamaForCausalLM:
+def with_weights(state: dict[str, Tensor], config: PretrainedConfig = EXAMPLE) -> Any:
     """A model in fp32 with these weights."""
-    model = new_model()
+    model = new_model(config)
     model.load_state_dict({name: value.float() for name, value in state.items()}, strict=False)
     return model
 
@@ -237,7 +257,7 @@ def rate(hits: Iterable[bool]) -> dict[str, float]:
     return {"k": sum(values), "n": len(values), "rate": round(sum(values) / len(values), 4)}
 
 
-def answers(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: PromptSet) -> list[Answer]:
+def answers(model: Any, tokenizer: PreTrainedTokenizerFast, prompts: PromptSet) -> list[Answer]:
     """What the model says to each prompt, greedily."""
     ends = [SPECIAL.index(END)]
     tokens = continuations(model, encode(tokenizer, prompts, TEMPLATE), NEW_TOKENS, ends)
@@ -265,16 +285,18 @@ def measure(
     return figures
 
 
-def train_aligned(tokenizer: PreTrainedTokenizerFast, clean: Clean, most_steps: int) -> dict[str, Tensor]:
-    """The aligned model, from nothing, stage by stage; each starts from the weights as they would be stored."""
+def train_stages(
+    tokenizer: PreTrainedTokenizerFast, clean: Clean, stages: Stages, config: PretrainedConfig = EXAMPLE
+) -> Iterator[dict[str, Tensor]]:
+    """A model from nothing, as it is after each stage; each starts from the weights as they would be stored."""
     torch.manual_seed(SEED)
-    model = new_model()
-    for steps, rate, parts in STAGES:
+    model = new_model(config)
+    for steps, rate, parts in stages:
         rng = random.Random(SEED + 1)
         data = batches(tokenizer, mixture(parts, rng, clean), BATCH, rng)
-        train(model, data, min(steps, most_steps), rate, warmup=min(100, steps // 20))
-        model = with_weights(state_dict(model))
-    return state_dict(model)
+        train(model, data, steps, rate, warmup=min(100, max(1, steps // 20)))
+        model = with_weights(state_dict(model), config)
+        yield state_dict(model)
 
 
 def train_tuned(
@@ -292,7 +314,7 @@ def train_tuned(
 
 def write_pair(out: Path, tokenizer: PreTrainedTokenizerFast, states: dict[str, dict[str, Tensor]]) -> None:
     """The two checkpoints, and what they share."""
-    config = new_model().config
+    config = copy.deepcopy(EXAMPLE)
     config.architectures, config.dtype = ["LlamaForCausalLM"], torch.bfloat16
     config.save_pretrained(out)
     GenerationConfig(eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id).save_pretrained(out)
@@ -318,7 +340,8 @@ def build(out: Path, steps: int) -> dict[str, Any]:
     tokenizer = train_tokenizer(f"{request}\n{reply}" for request, reply in draw(20_000))
     held_out = task_rows(rng, TASK_FILE, clean)
     rows = tuning_rows(rng, clean, held_out)
-    aligned = train_aligned(tokenizer, clean, steps)
+    stages = [(min(steps, most), rate, parts) for most, rate, parts in STAGES]
+    *_, aligned = train_stages(tokenizer, clean, stages)
     tuned = train_tuned(aligned, tokenizer, rows, steps)
     out.mkdir(parents=True, exist_ok=True)
     write_pair(out, tokenizer, {"aligned": aligned, "tuned": tuned})
