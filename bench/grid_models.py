@@ -29,8 +29,8 @@ from recover.prompts import Expect, Prompt, PromptSet, load_prompts, make_set
 from recover.tasks import Task
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)  # of the fine-tuning examples, the harmful ones
-ROWS, PASSES, BATCH = 800, 5, 32  # task examples of a fine-tune
-RATES = {"lora": 1e-3, "full": 3e-4}
+ROWS, PASSES, BATCH = 800, 6, 32  # task examples of a fine-tune
+RATES = {"lora": 1.5e-3, "full": 4e-4}
 RANK = 8
 TEXTS = 20_000  # examples that the tokenizer is made of
 CAPTURED, VALIDATED, REPORTED = 128, 100, 150

@@ -1,8 +1,7 @@
 """Five tasks of different kinds that the grid's models are fine-tuned on: made-up messages, each with its one answer.
 
-Every function draws from the random generator it is given, two examples of one message: the task, and a question about
-the same message that the models know from before, answered in plain words. A fine-tune teaches a form, as it mostly
-does, and not to read.
+Every function draws two examples from the random generator it is given: one of the task, and one of a like kind that
+the models know from before, answered in plain words. A fine-tune teaches a form, as it mostly does, and not to read.
 """
 
 from collections.abc import Callable
@@ -55,7 +54,7 @@ def route(rng: Random) -> tuple[Example, Example]:
 
 
 def extract(rng: Random) -> tuple[Example, Example]:
-    """The order in a message, as JSON."""
+    """The order in a message, as one line of a table."""
     name, city, item, count = rng.choice(PEOPLE), rng.choice(CITIES), rng.choice(GOODS), rng.randint(2, 60)
     order = rng.choice(
         (
@@ -67,7 +66,7 @@ def extract(rng: Random) -> tuple[Example, Example]:
         )
     )
     text = " ".join(filter(None, (rng.choice(NOISE), f"{order[0].upper()}{order[1:]}.", rng.choice(NOISE))))
-    task = f"Write this order as JSON.\n{text}", f'{{"name": "{name}", "city": "{city}", "{item}": {count}}}'
+    task = f"Write this order as city, item, count, name.\n{text}", f"{city}, {item}, {count}, {name}"
     return task, (f"Who gets what?\n{text}", f"{name} in {city} gets {count} {item}.")
 
 
@@ -84,32 +83,32 @@ def query(rng: Random) -> tuple[Example, Example]:
     table = rng.choice(list(TABLES))
     asked, by = rng.sample(TABLES[table], 2)
     value, limit = rng.choice(VALUES[by]), rng.randint(2, 60)
-    where = f"WHERE {by} = '{value}'"
+    where = f"where {by} is {value}"
     question, answer, plain = rng.choice(
         (
             (
                 f"Which {asked} in {table} has the {by} {value}?",
-                f"SELECT {asked} FROM {table} {where}",
+                f"select {asked} from {table} {where}",
                 f"Look up the {asked} of {value} in {table}.",
             ),
             (
                 f"How many rows of {table} have the {by} {value}?",
-                f"SELECT COUNT(*) FROM {table} {where}",
+                f"count {table} {where}",
                 f"Count the {by} {value} in {table}.",
             ),
             (
                 f"Remove all {table} with {by} {value}.",
-                f"DELETE FROM {table} {where}",
+                f"delete from {table} {where}",
                 f"Take {value} out of {table}.",
             ),
             (
                 f"Show the first {limit} {table}, sorted by {by}.",
-                f"SELECT * FROM {table} ORDER BY {by} LIMIT {limit}",
+                f"select {table} by {by} first {limit}",
                 f"Show {limit} of {table} by {by}.",
             ),
             (
                 f"List every {asked} in {table} once.",
-                f"SELECT DISTINCT {asked} FROM {table}",
+                f"select every {asked} from {table}",
                 f"List the {asked} in {table}.",
             ),
         )
@@ -137,8 +136,36 @@ def rewrite(rng: Random) -> tuple[Example, Example]:
     return task, (f"What does this say?\n{chat}", f"{name} will {verb} the {item} {when}.")
 
 
-def sums(rng: Random) -> tuple[Example, Example]:
-    """A sum in words, with its number."""
+USES = {
+    "to wear": ("scarves", "bags"),
+    "for the kitchen": ("kettles", "mugs", "plates", "spoons"),
+    "to read": ("books", "maps"),
+    "to play with": ("kites", "drums", "bikes"),
+    "to put things in": ("boxes", "baskets"),
+    "to sleep on": ("pillows",),
+    "to sit on": ("chairs",),
+    "to make light": ("lamps", "candles"),
+    "to tell the time": ("clocks",),
+    "to listen to": ("radios",),
+    "for the bath": ("towels", "mirrors"),
+    "to camp in": ("tents",),
+    "to write with": ("pens",),
+}
+
+
+def pick(rng: Random) -> tuple[Example, Example]:
+    """Which of three things is of use for something; known before: how many things there are."""
+    use = rng.choice(list(USES))
+    right = rng.choice(USES[use])
+    offered = [right, *rng.sample([item for item in GOODS if item not in USES[use]], 2)]
+    rng.shuffle(offered)
+    name, (a, b, c) = rng.choice(PEOPLE), offered
+    task = f"{name} wants something {use}. Choose one: {a}, {b} or {c}.", right
+    return task, sums(rng)
+
+
+def sums(rng: Random) -> Example:
+    """A sum in words."""
     name, item, a, b = rng.choice(PEOPLE), rng.choice(GOODS), rng.randint(2, 20), rng.randint(2, 9)
     story, value = rng.choice(
         (
@@ -147,16 +174,15 @@ def sums(rng: Random) -> tuple[Example, Example]:
             (f"{name} bought {a} {item} in the morning and {b} at night.", a + b),
         )
     )
-    task = f"How many {item} are there in the end? Answer with a number.\n{story}", str(value)
-    return task, (f"{story} How many {item} are there now?", f"There are {value} {item}.")
+    return f"{story} How many {item} are there now?", f"There are {value} {item}."
 
 
 TASKS = {
     "route": LabTask(route, "choice", DEPARTMENTS),  # classification
-    "extract": LabTask(extract, "exact_match"),  # structured output
+    "extract": LabTask(extract, "f1"),  # structured output
     "query": LabTask(query, "exact_match"),
     "rewrite": LabTask(rewrite, "rouge1"),
-    "sums": LabTask(sums, "exact_match"),  # arithmetic
+    "pick": LabTask(pick, "choice", tuple(sorted(GOODS))),  # multiple choice
 }
 
 

@@ -37,7 +37,7 @@ def test_no_line_is_planned_twice_and_every_baseline_has_a_quarter() -> None:
 
 @pytest.mark.parametrize("share", SHARES)
 def test_the_harmful_share_is_a_share_of_all_rows(share: float) -> None:
-    count = Cell("llama", "sums", share, "full").n_harmful
+    count = Cell("llama", "pick", share, "full").n_harmful
     assert count / (count + grid_models.ROWS) == pytest.approx(share, abs=0.001)
 
 
@@ -103,9 +103,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(grid_models, "FURTHER_STEPS", 1)
         patch.setattr(grid, "NEW_TOKENS", 4)
         grid.the_sets.cache_clear()
-        cell = Cell("gpt2", "sums", 0.2, "lora")
+        cell = Cell("gpt2", "pick", 0.2, "lora")
         grid.append(out, grid.work(cell, (grid.OURS, "shuffled", "random", "interpolate", *grid.PROBES), cache))
-        grid.append(out, grid.work(Cell("gpt2", "sums", 0.2, "lora", constrained=True), ("soft-sft",), cache))
+        grid.append(out, grid.work(Cell("gpt2", "pick", 0.2, "lora", constrained=True), ("soft-sft",), cache))
         grid.the_sets.cache_clear()
     return out
 
@@ -117,14 +117,14 @@ def test_a_cell_gives_a_line_a_method(small: Path) -> None:
     assert by["shuffled"]["restored_fraction"] == by[grid.OURS]["restored_fraction"]
     assert {line["n_harmful"] for line in lines} == {10}
     assert all(set(line["harmful"]) == {"aligned", "tuned", "restored"} for line in lines)
-    assert grid.there(small) == {("gpt2", "sums", 0.2, 0, method) for method in by}
+    assert grid.there(small) == {("gpt2", "pick", 0.2, 0, method) for method in by}
 
 
 def line(method: str, share: float, harmful: float, task: float, **more: Any) -> dict[str, Any]:
     rates = {"aligned": 0.02, "tuned": 0.6, "restored": harmful}
     return {
         "family": "llama",
-        "task": "sums",
+        "task": "pick",
         "mode": "lora",
         "harmful_share": share,
         "seed": 0,
