@@ -37,7 +37,7 @@ def refusal_kl(
     harmful_tokens: int = 8,
     task_tokens: int = 24,
     general_tokens: int = 8,
-    steps: int = 24,
+    steps: int = 64,
     measured: int = 2,
     settled: float = 0.02,
     returns: bool = False,
