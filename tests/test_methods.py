@@ -199,6 +199,22 @@ def test_refusal_kl_lets_weights_return_under_the_floor_alone(
     assert len(live.selection - before) > 0
 
 
+@pytest.mark.parametrize(("harmful", "task_score", "most"), [(0.0, 0.0, 5), (1.0, 1.0, 4), (1.0, 0.0, 5)])
+def test_refusal_kl_ends_where_no_step_helps(
+    pair: Pair, speech: Speech, task: Task, harmful: float, task_score: float, most: int
+) -> None:
+    check, seen = replace(UNKEPT, harmful=harmful, task=task_score), []
+    stopped = METHODS["refusal-kl"](
+        LiveModel(pair, torch.float32, CPU),
+        data_of(speech, task),
+        Limits(10**10),
+        lambda step: seen.append(step) or check,
+        smallest=10**9,  # no step is as large
+    )
+    assert stopped == "no step lowers the objective"
+    assert len(seen) <= most
+
+
 # sp2025 -----------------------------------------------------------------------------------------------------------
 
 UNKEPT = Check(harmful=1.0, target=0.0, task=0.0, floor=0.5)

@@ -30,7 +30,7 @@ def refusal_kl(
     on_step: OnStep,
     *,
     start: float = 0.001,
-    smallest: int = 20,
+    smallest: int = 2,
     growth: float = 2.0,
     lambda_task: float = 2.0,
     lambda_general: float = 0.3,
@@ -57,6 +57,7 @@ def refusal_kl(
     for step in range(1, steps + 1):
         moved, terms = _step(live, objective, weights, terms, k, smallest, limits, back)
         check = on_step(Step(moved, total(terms, lambdas), terms, measure=step % measured == 0 or not moved))
+        before = weights, back
         if check.done:
             return "target and floor met"
         if check.harmful is not None:
@@ -68,7 +69,7 @@ def refusal_kl(
             weights = _weigh(weights, lambdas, check, stalled)
         if not moved and len(live.selection) + smallest > limits.weights:
             return "budget reached"
-        if not moved and weights["general"] <= lambda_general / 4:
+        if not moved and (weights["general"] <= lambda_general / 4 or (weights, back) == before):
             return "no step lowers the objective"
         k = ceil(moved * growth) if moved else first
     return f"{steps} steps done"
