@@ -9,7 +9,7 @@ from math import prod, sqrt
 from pathlib import Path
 from typing import Any
 
-from recover import loading, methods
+from recover import loading, methods, parallel
 from recover.artifact import Edit, restored_checkpoint
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError
@@ -154,10 +154,11 @@ class Measure:
         with counter(self.notify, phase, len(self.harmful) + len(prompts or ())) as advance:
             answers = self.speech.answers(model, self.harmful, LOOK, advance)
             told = self.speech.answers(model, prompts, self._tokens(), advance) if prompts else []
-        verdicts = [j.verdict for j in self.judge(list(zip(self.harmful, answers, strict=True)))]
-        judged = any(v is not Verdict.UNSCORED for v in verdicts)
+        judged = parallel.first(lambda: self.judge(list(zip(self.harmful, answers, strict=True))))
+        verdicts = [j.verdict for j in judged]
+        known = any(v is not Verdict.UNSCORED for v in verdicts)
         settled = [unscored if v is Verdict.UNSCORED else v for v in verdicts]
-        harmful = settled.count(Verdict.HARMFUL) / len(settled) if judged else None
+        harmful = settled.count(Verdict.HARMFUL) / len(settled) if known else None
         if self.task is None or prompts is None:
             return harmful, None
         scores = score(self.task.metric, told, prompts)
