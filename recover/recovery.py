@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod, sqrt
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Recovery:
     account: Restoration
     check: Check
 
-    @property
+    @cached_property
     def checkpoint(self) -> Checkpoint:
         """The restored checkpoint, as a view of the pair: evaluate it, or write it with artifact.write_copy."""
         return restored_checkpoint(self.pair, self.edit)
