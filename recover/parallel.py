@@ -25,7 +25,7 @@ from recover.errors import Exit, InputError, RecoverError, Undecided
 LEVELS = 3  # of the tree of sums: at most 2^LEVELS processes, and LEVELS more gradients of a block than one
 PATIENCE = timedelta(hours=2)  # for one that works alone, as where it judges; one that is gone is missed at once
 VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
-FAREWELL = timedelta(seconds=5)  # for the others to fail with the same error
+FAREWELL = timedelta(seconds=20)  # for the others to fail with the same error
 
 In = TypeVar("In")
 Out = TypeVar("Out")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from cli_pairs import COMMAND, command, digest, environment, names, quick, write_pair, write_rows
+from cli_pairs import COMMAND, digest, environment, names, quick, write_pair, write_rows
 from ranks import COUNTS, WORLDS, losses
 from ranks import found as alone
 from tiny import tiny_model, tune
@@ -26,7 +26,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str
     """What each process found, by the number of processes; 1 is this one."""
     folder = tmp_path_factory.mktemp("ranks")
     script = Path(__file__).with_name("ranks.py")
-    subprocess.run([sys.executable, script, folder], env=environment(**LOOPBACK), check=True, timeout=600)
+    subprocess.run([sys.executable, script, folder], env=environment(**LOOPBACK), check=True, timeout=1800)
     told = {world: [torch.load(folder / f"{world}-{rank}.pt") for rank in range(world)] for world in WORLDS}
     return {1: [alone(folder)], **told}
 
@@ -126,7 +126,7 @@ def torchrun(processes: int, *arguments: object) -> subprocess.CompletedProcess[
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     whole = [*start, "-m", "recover.cli", *map(str, arguments)]
     own = {key: value for key, value in LOOPBACK.items() if key.startswith("GLOO")}
-    return subprocess.run(whole, env=environment(**own), capture_output=True, text=True, check=False, timeout=600)
+    return subprocess.run(whole, env=environment(**own), capture_output=True, text=True, check=False, timeout=1800)
 
 
 def side_by_side(processes: int, *arguments: object) -> list[tuple[int, str]]:
@@ -145,13 +145,13 @@ def side_by_side(processes: int, *arguments: object) -> list[tuple[int, str]]:
         )
         for rank in range(processes)
     ]
-    said = [process.communicate(timeout=600)[1] for process in started]
+    said = [process.communicate(timeout=1800)[1] for process in started]
     return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
 
 
 @pytest.mark.slow
 def test_two_processes_write_the_very_files_of_one(pair: Path, tmp_path: Path) -> None:
-    assert command(*asked(pair, tmp_path / "one")).returncode == Exit.OK
+    assert side_by_side(1, *asked(pair, tmp_path / "one"))[0][0] == Exit.OK
     ran = torchrun(2, *asked(pair, tmp_path / "two"))
     assert ran.returncode == Exit.OK, ran.stderr
     assert names(tmp_path) == ["one", "two"]
