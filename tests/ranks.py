@@ -96,7 +96,7 @@ def _fork(folder: Path, rank: int, world: int) -> int:
 # A method and a judge
 
 
-def dying(live: LiveModel, data: Data, limits: Limits, on_step: OnStep) -> str:
+def dying(live: LiveModel, data: Data, limits: Limits, on_step: OnStep, *, steps: int = 0, measured: int = 0) -> str:
     """A method in which the second process is killed while the first waits for it."""
     if os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGKILL)

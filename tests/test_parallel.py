@@ -188,7 +188,7 @@ def test_a_process_that_is_killed_ends_the_run(pair: Path, tmp_path: Path) -> No
     [
         (2, ["--device", "nowhere"], "device nowhere is not there", Exit.USAGE),
         (3, [], "found 3 processes; expected 1, 2, 4 or 8", Exit.USAGE),
-        (2, ["--judge", "ranks:Tired"], "tired of judging answers", Exit.UNDECIDED),
+        (2, ["--judge", "ranks:Tired"], "tired of judging 208 answers", Exit.UNDECIDED),
     ],
 )
 def test_what_all_processes_fail_at_is_said_once_and_all_exit_alike(
