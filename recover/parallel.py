@@ -13,6 +13,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import timedelta
 from types import FrameType
 from typing import Any, TypeVar
@@ -24,11 +25,12 @@ from recover.errors import Exit, InputError, RecoverError, Undecided
 
 LEVELS = 3  # of the tree of sums: at most 2^LEVELS processes, and LEVELS more gradients of a block than one
 PATIENCE = timedelta(hours=2)  # for one that works alone, as where it judges; one that is gone is missed at once
-VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
 FAREWELL = timedelta(seconds=20)  # for the others to fail with the same error
+VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+_several = ContextVar("_several", default=False)  # a caller may have processes of its own that know nothing of ours
 
 
 @contextlib.contextmanager
@@ -38,7 +40,7 @@ def joined() -> Iterator[None]:
     Where all fail, the first raises its error and the others exit with its code. Where one ends alone, the others raise
     Undecided. Raises InputError for a number of processes that the tree has no branches for.
     """
-    if asked() == 1:
+    if _asked() == 1:
         yield
         return
     signal.signal(signal.SIGTERM, _told_to_end)
@@ -47,6 +49,7 @@ def joined() -> Iterator[None]:
     with _connected():
         distributed.init_process_group(timeout=PATIENCE)
         last: Any = distributed.new_group(backend="gloo", timeout=FAREWELL)
+    before = _several.set(True)
     try:
         if world() not in [2**level for level in range(LEVELS + 1)]:
             raise InputError(f"found {world()} processes; expected 1, 2, 4 or 8, among which sums can be divided")
@@ -59,17 +62,17 @@ def joined() -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to do but to say how it ended
+        _several.reset(before)
         distributed.destroy_process_group()
 
 
 def _told_to_end(_signal: int, _frame: FrameType | None) -> None:
     raise Undecided(
-        "told to end, as torchrun does when another process of the run ended; nothing was written; see what that one "
-        "said, and run again"
+        "told to end, as torchrun does when another process of the run ended; see what that one said, and run again"
     )
 
 
-def asked() -> int:
+def _asked() -> int:
     """How many processes torchrun, or another that sets its variables, started for this job."""
     return int(os.environ["WORLD_SIZE"]) if os.environ.keys() >= VARIABLES else 1
 
@@ -99,18 +102,17 @@ def _connected() -> Iterator[None]:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
         raise Undecided(
-            f"another process of this run ended or does not answer ({reason}); nothing was written; see what it said, "
-            "and run again"
+            f"another process of this run ended or does not answer ({reason}); see what it said, and run again"
         ) from error
 
 
 def world() -> int:
     """How many processes do this job."""
-    return distributed.get_world_size() if distributed.is_initialized() else 1
+    return distributed.get_world_size() if _several.get() else 1
 
 
 def _place() -> int:
-    return distributed.get_rank() if distributed.is_initialized() else 0
+    return distributed.get_rank() if _several.get() else 0
 
 
 def leads() -> bool:

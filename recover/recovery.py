@@ -155,11 +155,11 @@ class Measure:
         with counter(self.notify, phase, len(self.harmful) + len(prompts or ())) as advance:
             answers = self.speech.answers(model, self.harmful, LOOK, advance)
             told = self.speech.answers(model, prompts, self._tokens(), advance) if prompts else []
-        judged = parallel.first(lambda: self.judge(list(zip(self.harmful, answers, strict=True))))
-        verdicts = [j.verdict for j in judged]
-        known = any(v is not Verdict.UNSCORED for v in verdicts)
+        judgements = parallel.first(lambda: self.judge(list(zip(self.harmful, answers, strict=True))))
+        verdicts = [j.verdict for j in judgements]
+        judged = any(v is not Verdict.UNSCORED for v in verdicts)
         settled = [unscored if v is Verdict.UNSCORED else v for v in verdicts]
-        harmful = settled.count(Verdict.HARMFUL) / len(settled) if known else None
+        harmful = settled.count(Verdict.HARMFUL) / len(settled) if judged else None
         if self.task is None or prompts is None:
             return harmful, None
         scores = score(self.task.metric, told, prompts)

@@ -5,6 +5,7 @@ Also a method and a judge for tests of the command line in which processes fail.
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from cli_pairs import Blind, Items
 from tiny import tiny_model, tiny_pair, tune
-from torch import Tensor, distributed
+from torch import Tensor
 
 from recover import engine, loading, parallel
 from recover.errors import Undecided
@@ -76,18 +77,28 @@ def taught(live: LiveModel) -> list[Target]:
         return teach(model, [passage([258, 40, 41 + i, 259], [70, 71]) for i in range(4)], 264)
 
 
-def _process(folder: Path, rank: int, world: int) -> None:
-    store = distributed.FileStore(str(folder / f"store-{world}"), world)
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)
-    torch.save(found(folder), folder / f"{world}-{rank}.pt")
-    distributed.destroy_process_group()
+def launched(rank: int, world: int, port: int) -> dict[str, str]:
+    """The variables by which torchrun tells a process its place, on the loopback interface."""
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
+    own = {name: str(number) for name, number in numbers.items()}
+    return {**own, "MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
 
 
-def _fork(folder: Path, rank: int, world: int) -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def _fork(folder: Path, rank: int, world: int, port: int) -> int:
     child = os.fork()
     if not child:
         try:
-            _process(folder, rank, world)
+            os.environ.update(launched(rank, world, port))
+            with parallel.joined():
+                torch.save(found(folder), folder / f"{world}-{rank}.pt")
         finally:
             os._exit(0)
     return child
@@ -118,5 +129,6 @@ if __name__ == "__main__":
     place = Path(sys.argv[1])
     tiny_pair(place, num_hidden_layers=3)
     for size in WORLDS:
-        for process in [_fork(place, number, size) for number in range(size)]:
+        free = free_port()
+        for process in [_fork(place, number, size, free) for number in range(size)]:
             os.waitpid(process, 0)

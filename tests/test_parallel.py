@@ -1,7 +1,6 @@
 """Several processes that do one job find what one process finds, to the bit; and where one fails, all end."""
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from cli_pairs import COMMAND, digest, environment, names, quick, write_pair, write_rows
-from ranks import COUNTS, WORLDS, losses
+from ranks import COUNTS, WORLDS, free_port, launched, losses
 from ranks import found as alone
 from tiny import tiny_model, tune
 
@@ -18,15 +17,13 @@ from recover import engine, parallel
 from recover.errors import Exit
 from recover.generate import Batches
 
-LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1"}
-
 
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
     """What each process found, by the number of processes; 1 is this one."""
     folder = tmp_path_factory.mktemp("ranks")
     script = Path(__file__).with_name("ranks.py")
-    subprocess.run([sys.executable, script, folder], env=environment(**LOOPBACK), check=True, timeout=1800)
+    subprocess.run([sys.executable, script, folder], env=environment(), check=True, timeout=1800)
     told = {world: [torch.load(folder / f"{world}-{rank}.pt") for rank in range(world)] for world in WORLDS}
     return {1: [alone(folder)], **told}
 
@@ -125,20 +122,18 @@ def torchrun(processes: int, *arguments: object) -> subprocess.CompletedProcess[
     """The command as torchrun starts it."""
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     whole = [*start, "-m", "recover.cli", *map(str, arguments)]
-    own = {key: value for key, value in LOOPBACK.items() if key.startswith("GLOO")}
-    return subprocess.run(whole, env=environment(**own), capture_output=True, text=True, check=False, timeout=1800)
+    return subprocess.run(
+        whole, env=environment(GLOO_SOCKET_IFNAME="lo"), capture_output=True, text=True, check=False, timeout=1800
+    )
 
 
 def side_by_side(processes: int, *arguments: object) -> list[tuple[int, str]]:
     """The command in several processes without torchrun, which has an exit code of its own: (exit code, stderr)."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world = {**LOOPBACK, "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    port = free_port()
     started = [
         subprocess.Popen(
             [COMMAND, *map(str, arguments)],
-            env=environment(**world, RANK=str(rank), LOCAL_RANK=str(rank)),
+            env=environment(**launched(rank, processes, port)),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
