@@ -101,7 +101,7 @@ def cost(model: Model, device: Device, host: Host, counted: Mapping[str, Any], p
     for part in parts:
         for kind in ("gradient", "forward", "answer"):
             tokens, passes = (float(counted[part].get(f"{kind}_{what}", 0)) for what in ("tokens", "passes"))
-            again = kind == "gradient"  # forward a second time and backward, for which a streamed block stays
+            again = kind == "gradient" and passes > 0  # forward and backward once more, where a streamed block stays
             carried = passes + again * (2 * passes if fits(model, device) else counted["steps"])
             word, seconds = slowest(model, device, (8 if again else 2) * tokens, passes * (3 if again else 1), carried)
             found[word] += seconds
