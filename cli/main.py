@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from recover.errors import Exit, RecoverError, out_of_memory
+from recover.errors import Exit, InputError, RecoverError, out_of_memory
 
 from .audit import audit
 from .batch import batch
@@ -56,13 +56,28 @@ class Commands(click.Group):
     cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.version_option(package_name="recover-align", prog_name="recover-align")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Restore the alignment of a fine-tuned language model.
 
     recover-align ALIGNED TUNED copies a small, gradient-selected part of the aligned model's weights back into the
     fine-tune, so that it refuses harmful requests again and keeps its task; it reports the harmful rate before and
     after. It is short for recover-align restore.
     """
+    if ctx.invoked_subcommand != "restore" and "WORLD_SIZE" in os.environ:
+        _alone(str(ctx.invoked_subcommand))
+
+
+def _alone(command: str) -> None:
+    """Refuse to do one thing in several processes that know nothing of each other."""
+    from recover import parallel
+
+    with parallel.joined():
+        if parallel.world() > 1:
+            raise InputError(
+                f"found {parallel.world()} processes that torchrun started; expected one: only restore divides its work "
+                f"among them; run {command} without torchrun"
+            )
 
 
 @cli.command(epilog=EPILOG)
@@ -90,15 +105,17 @@ def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
     (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers with a viewer.html to read
     them, and the patch that takes the restoration back.
     """
-    from recover import job
+    from recover import job, parallel
 
     from . import show
 
-    request = validated(job.Job, asked)
-    with show.progress(quiet) as notify:
-        outcome = job.restore(request, command=command_line(), notify=notify)
-    show.result(outcome.result, as_json)
-    show.places(outcome)
+    with parallel.joined():
+        request = validated(job.Job, asked)
+        with show.progress(quiet or not parallel.leads()) as notify:
+            outcome = job.restore(request, command=command_line(), notify=notify)
+        if parallel.leads():
+            show.result(outcome.result, as_json)
+            show.places(outcome)
     sys.exit(outcome.result.exit_code)
 
 

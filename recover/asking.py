@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from recover import loading, transcript
+from recover import loading, parallel, transcript
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError
 from recover.generate import Batches
@@ -109,18 +109,20 @@ class Interview:
     def _rest(
         self, name: str, model: Any, ask: Ask, there: Sequence[Answer], folder: Path | None, advance: Advance
     ) -> list[Answer]:
-        """A model's answers to a whole set: those that are there, and the others, kept a batch at a time."""
+        """A model's answers to a whole set: those that are there, and the others, kept a batch at a time, or as many as
+        there are processes to ask them."""
         told = {answer.id: answer for answer in there}
         if told:
             advance(len(told))
-        for batch in ask.batches:
-            if batch[0].id not in told:
-                new = self.voice.answers(model, batch, ask.max_new_tokens, advance)
-                if folder:
-                    key = self.manifest.key(name, ask.prompts.name)
-                    lines = [Said.of(prompt, answer, key) for prompt, answer in zip(batch, new, strict=True)]
-                    transcript.append(transcript.place(folder, name, ask.prompts.name), lines)
-                told |= {answer.id: answer for answer in new}
+        left = [batch for batch in ask.batches if batch[0].id not in told]
+        for start in range(0, len(left), parallel.world()):
+            prompts = [prompt for batch in left[start : start + parallel.world()] for prompt in batch]
+            new = self.voice.answers(model, prompts, ask.max_new_tokens, advance)
+            if folder:
+                key = self.manifest.key(name, ask.prompts.name)
+                lines = [Said.of(prompt, answer, key) for prompt, answer in zip(prompts, new, strict=True)]
+                transcript.append(transcript.place(folder, name, ask.prompts.name), lines)
+            told |= {answer.id: answer for answer in new}
         return [told[prompt.id] for prompt in ask.prompts]
 
     def judgements(self, judge: Judge, told: Told, folder: Path | None, notify: Notify) -> dict[str, dict[str, Judged]]:

@@ -4,14 +4,15 @@ A plain backward holds the gradient of every weight until the last prompt is don
 prompts run forward through all blocks first, keeping only what enters each block; then, from the last block down, one
 block at a time runs again and backward for all prompts, so that its gradients are final and can be used and freed
 before the next block's begin. It costs a second forward pass, 4/3 of forward and backward, and keeps what enters each
-block: tokens x width x blocks values, where a plain backward keeps a gradient for every weight.
+block: tokens x width x blocks values, where a plain backward keeps a gradient for every weight. Of one block's
+gradients up to parallel.LEVELS + 1 are alive, parts of a sum, if there are as many micro-batches.
 
 The engine knows parameters, blocks and losses. Candidates, gains and the selection lie with its callers, who see an
 iterator of (name, gradient) and may rely on nothing more.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,18 +22,20 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import Cache
 
-from recover import loading
+from recover import loading, parallel
 from recover.prefix import Continued, Prefix
 
 Losses = Iterable[Callable[[Any], Tensor]]  # each maps the model to a scalar; their sum is what counts
+Stage = Callable[[Callable[[int], None]], None]
 
 
 def gradients(model: Any, parameters: Mapping[str, Tensor], losses: Losses) -> Iterator[tuple[str, Tensor]]:
     """The gradient of the sum of `losses` with respect to each parameter, in fp32, to be consumed as it comes.
 
-    Micro-batch gradients are added up in fp32 whatever the model's dtype. Parameters that no loss reaches yield zeros.
-    Losses call the model with `use_cache=False` or with a prefix. A model whose blocks share weights with each other
-    or with the rest takes one checkpointed backward instead, which holds the gradients of all parameters.
+    Micro-batch gradients are added up in fp32 whatever the model's dtype, in an order that does not depend on how many
+    processes share the losses; each of them gets the sums. Parameters that no loss reaches yield zeros. Losses call
+    the model with `use_cache=False` or with a prefix. A model whose blocks share weights with each other or with the
+    rest takes one checkpointed backward instead, which holds the gradients of all parameters.
     """
     blocks = list(loading.blocks(model)[1])
     way = by_block if separate(model, blocks) else at_once
@@ -51,10 +54,9 @@ def at_once(
     model: Any, blocks: list[nn.Module], parameters: Mapping[str, Tensor], losses: Losses
 ) -> Iterator[tuple[str, Tensor]]:
     """One backward a loss, activations computed again block by block; holds the gradients of all parameters."""
-    with _adding(parameters) as totals, _checkpointed(blocks):
-        with torch.enable_grad():
-            for loss in losses:
-                torch.autograd.backward(loss(model))
+    mine = parallel.share(losses)
+    with _adding(parameters, len(mine)) as (totals, stage), _checkpointed(blocks):
+        stage(lambda i: _run(model, mine[i]))
         yield from _final(parameters, totals)
 
 
@@ -68,16 +70,30 @@ def by_block(
     for name, parameter in parameters.items():
         (inside[place[id(parameter)]] if id(parameter) in place else outside)[name] = parameter
     lowest = 0 if outside else min((i for i, wanted in enumerate(inside) if wanted), default=len(blocks))
-    tape: list[list[list[_Call]]] = [[] for _ in blocks]
-    with _adding(parameters) as totals:
-        with _recorded(blocks, tape), torch.enable_grad():
-            for loss in losses:
-                torch.autograd.backward(loss(model))
+    mine = parallel.share(losses)
+    tapes: list[_Tape] = [[[] for _ in blocks] for _ in mine]
+
+    def forward(number: int) -> None:
+        with _recorded(blocks, tapes[number]):
+            _run(model, mine[number])
+
+    def backward(i: int, number: int) -> None:
+        for calls in tapes[number].pop():
+            _backward(blocks[i], calls, onward=i > lowest or bool(outside))
+
+    with _adding(parameters, len(mine)) as (totals, stage):
+        stage(forward)
         for i in reversed(range(len(blocks))):
-            for calls in tape.pop() if i >= lowest else ():
-                _backward(blocks[i], calls, onward=i > lowest or bool(outside))
+            if i >= lowest:
+                stage(partial(backward, i))
             yield from _final(inside[i], totals)
         yield from _final(outside, totals)
+
+
+def _run(model: Any, loss: Callable[[Any], Tensor]) -> None:
+    """Backward from a loss, as far as there is a graph."""
+    with torch.enable_grad():
+        torch.autograd.backward(loss(model))
 
 
 @dataclass
@@ -94,10 +110,12 @@ class _Call:
         return next((v for v in (*self.args, *self.kwargs.values()) if isinstance(v, Cache)), None)
 
 
+_Tape = list[list[list[_Call]]]  # of one loss: each block's calls, a prefix's together with the one after it
+
+
 @contextlib.contextmanager
-def _recorded(blocks: list[nn.Module], tape: list[list[list[_Call]]]) -> Iterator[None]:
-    """Blocks that run without a graph for a while: each puts its calls on its part of the tape, a prefix's call
-    together with the one after it."""
+def _recorded(blocks: list[nn.Module], tape: _Tape) -> Iterator[None]:
+    """Blocks that run without a graph for a while: each puts its calls on its part of the tape."""
 
     def enter(*_: Any) -> None:
         torch.set_grad_enabled(False)
@@ -155,21 +173,50 @@ def _backward(block: nn.Module, calls: list[_Call], onward: bool) -> None:
 
 
 @contextlib.contextmanager
-def _adding(parameters: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """fp32 sums of what backward passes add to these parameters for a while; no trace of it stays on them."""
+def _adding(parameters: Mapping[str, Tensor], losses: int) -> Iterator[tuple[dict[str, Tensor], Stage]]:
+    """fp32 sums of what backward passes add to these parameters for a while; no trace of it stays on them.
+
+    A stage is what is done for each of the losses of this process; its sums over all processes go to the totals.
+    """
+    fresh: dict[str, Tensor] = {}
     totals: dict[str, Tensor] = {}
     hooks = []
     for name, parameter in parameters.items():
         parameter.requires_grad_(True)
         register: Any = parameter.register_post_accumulate_grad_hook
-        hooks.append(register(partial(_add, totals, name)))
+        hooks.append(register(partial(_add, fresh, name)))
+
+    def stage(run: Callable[[int], None]) -> None:
+        _join(totals, parallel.summed(_halved(run, range(losses), parallel.levels(), fresh), parameters))
+
     try:
-        yield totals
+        yield totals, stage
     finally:
         for hook, parameter in zip(hooks, parameters.values(), strict=True):
             hook.remove()
             parameter.requires_grad_(False)
             parameter.grad = None
+
+
+def _halved(
+    run: Callable[[int], None], losses: Sequence[int], levels: int, fresh: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """What runs add to `fresh`, summed in the order that `parallel` tells of: even places, odd places, both."""
+    if levels and len(losses) > 1:
+        even = _halved(run, losses[::2], levels - 1, fresh)
+        _join(even, _halved(run, losses[1::2], levels - 1, fresh))
+        return even
+    for loss in losses:
+        run(loss)
+    found = dict(fresh)
+    fresh.clear()
+    return found
+
+
+def _join(totals: dict[str, Tensor], parts: Mapping[str, Tensor]) -> None:
+    """Add parts to totals by name."""
+    for name, part in parts.items():
+        totals[name] = totals[name].add_(part) if name in totals else part
 
 
 def _add(totals: dict[str, Tensor], name: str, parameter: Tensor) -> None:

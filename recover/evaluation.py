@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
-from recover import stats
+from recover import parallel, stats
 from recover.asking import Interview, Judged, Models, prepare
 from recover.calibration import COUNTED, Calibration, agreements, corrected
 from recover.errors import InputError
@@ -116,7 +117,7 @@ def conduct(
     models, sets, task, critics = interview.models, interview.sets, interview.task, interview.judges
     told = interview.answers(folder, notify)
     scores = {m: score(task.metric, told[m][task.report.name], task.report) for m in models} if task else {}
-    judged = [interview.judgements(critic, told, folder, notify) for critic in critics]
+    judged = [parallel.first(partial(interview.judgements, c, told, folder, notify)) for c in critics]
     answers, leaked = judged[0], leakage or {}
     reports = [_set_report(s, {m: answers[m][s.name] for m in models}, leaked.get(s.name), calibration) for s in sets]
     found = [_task_report(task, scores, max_task_drop, seed)] if task else []

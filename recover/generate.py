@@ -41,6 +41,10 @@ class Batches:
         self.first = self.first or tried
         self.rows = tried // 2
 
+    def meet(self, other: "Batches") -> None:
+        """Learn what did not fit into memory elsewhere."""
+        self.rows, self.first = min(self.rows, other.rows), self.first or other.first
+
     @property
     def note(self) -> str | None:
         """What happened, for the warnings of a result."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from recover import artifact, kept, methods, report, viewer
+from recover import artifact, kept, methods, parallel, report, viewer
 from recover.checkpoint import Checkpoint
 from recover.errors import Exit, InputError, Undecided
 from recover.evaluation import Evaluation
@@ -62,8 +62,8 @@ class Outcome:
 def restore(job: Job, *, command: str | None = None, store: Path | None = None, notify: Notify = silent) -> Outcome:
     """Run a job to its end. Everything is staged beside the output and renamed at the end, the result last.
 
-    Jobs of one aligned model share its answers in the directory `store`. Raises InputError or Undecided with nothing
-    written.
+    Jobs of one aligned model share its answers in the directory `store`. Of several processes that do one job (see
+    `parallel`) the first writes. Raises InputError or Undecided with nothing written.
     """
     started = time.monotonic()
     questions = job.read()
@@ -98,22 +98,26 @@ def restore(job: Job, *, command: str | None = None, store: Path | None = None, 
     )
     with artifact.staged(out) as place:
         notify("writing", 0, 1, str(out))
-        restored = _write(job, found, place)
+        parallel.first(lambda: _write(job, found, place))
+        restored = _written(job, found, place) if parallel.leads() else found.checkpoint  # the same to the bit
         models = {"aligned": pair.aligned, "tuned": pair.tuned, "restored": restored}
         folder, leakage = _folder(pair.tuned, place, job.format), {s.name: _leakage(job, s) for s in questions.sets}
         interview = questions.prepare(models)
         if store:
             kept.ask_once(interview, "aligned", folder, store, notify)
-        asked = questions.conduct(interview, folder, notify, leakage)
+        asked = questions.conduct(interview, folder if parallel.leads() else None, notify, leakage)
         missed = judge_outcome(job, asked)
-        code = Exit.FAILED if missed else Exit.OK
-        result = questions.result(models, asked, code, command, time.monotonic() - started)
-        result = _with_restoration(result, found, missed, out)
-        return _publish(job, result, folder, place, out)
+
+        def finish() -> Outcome:
+            code = Exit.FAILED if missed else Exit.OK
+            result = questions.result(models, asked, code, command, time.monotonic() - started)
+            return _publish(job, _with_restoration(result, found, missed, out), folder, place, out)
+
+        return parallel.first(finish)
 
 
-def _write(job: Job, found: Recovery, place: Path) -> Checkpoint:
-    """Write what was asked for, the patch first, and open what was written: the restored rates are measured on that."""
+def _write(job: Job, found: Recovery, place: Path) -> None:
+    """Write what was asked for, the patch first."""
     tuned, restored = found.pair.tuned, found.checkpoint
     if job.format == "patch" and not isinstance(found.edit, Selection):
         raise InputError(f"{job.method} changes whole tensors, which a patch cannot hold; use --format checkpoint")
@@ -121,10 +125,16 @@ def _write(job: Job, found: Recovery, place: Path) -> Checkpoint:
     folder.mkdir(parents=True)
     if job.format != "checkpoint" and isinstance(found.edit, Selection):
         artifact.make_patch(found.pair, found.edit, restored).save(folder / artifact.FILE)
+    if job.format != "patch":
+        artifact.write_copy(restored, place, link=job.link)
+
+
+def _written(job: Job, found: Recovery, place: Path) -> Checkpoint:
+    """Open what was written: the restored rates are measured on that."""
     if job.format == "patch":
-        return artifact.apply(artifact.Patch.load(folder / artifact.FILE), tuned)
-    artifact.write_copy(restored, place, link=job.link)
-    return artifact.reopened(restored, place)
+        patch = artifact.Patch.load(_folder(found.pair.tuned, place, job.format) / artifact.FILE)
+        return artifact.apply(patch, found.pair.tuned)
+    return artifact.reopened(found.checkpoint, place)
 
 
 def _folder(tuned: Checkpoint, place: Path, form: str) -> Path:

@@ -106,6 +106,8 @@ class LiveModel:
     def gains(self, losses: Losses, names: Iterable[str] | None = None) -> Iterator[tuple[str, Tensor]]:
         """fp32 `gradient * (current - other)`: the first-order drop of the losses' sum if a coordinate flips."""
         for name, gradient in self.gradients(losses, names):
+            if self._streamed:
+                self._streamed.bring(name)
             yield name, gain(gradient, self._parameters[name], self.other(name))
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recover import loading
+from recover import loading, parallel
 from recover.generate import common
 from recover.prefix import Continued, Prefix
 
@@ -152,9 +152,10 @@ class KL:
     @torch.inference_mode()
     def value(self, model: Any) -> dict[str, float]:
         """Each term's mean KL, unweighted: forward passes only."""
-        totals = dict.fromkeys(self.terms, 0.0)
-        for name, batch, share in self._parts():
-            totals[name] += share * float(divergence(model, batch))
+        totals, parts = dict.fromkeys(self.terms, 0.0), [*self._parts()]
+        found = parallel.mapped(lambda part: float(divergence(model, part[1])), parts)
+        for (name, _, share), value in zip(parts, found, strict=True):
+            totals[name] += share * value
         return totals
 
     def _parts(self) -> Iterator[tuple[str, list[Target], float]]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from recover import asking, evaluation, lm_tasks, loading
+from recover import asking, evaluation, lm_tasks, loading, parallel
 from recover.asking import Interview, Models
 from recover.calibration import Calibration, load_calibration
 from recover.checkpoint import Checkpoint
@@ -228,4 +228,5 @@ def _environment(extras: Sequence[str]) -> dict[str, Any]:
     """What the numbers were measured with."""
     libraries = {name: version(name) for name in ("torch", "transformers", "peft", "safetensors", *extras)}
     threads = torch.get_num_threads()
-    return {"python": platform.python_version(), "platform": platform.platform(), "threads": threads, **libraries}
+    here = {"python": platform.python_version(), "platform": platform.platform(), "threads": threads}
+    return {**here, "processes": parallel.world(), **libraries}

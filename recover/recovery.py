@@ -5,11 +5,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod, sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recover import loading, methods
+from recover import loading, methods, parallel
 from recover.artifact import Edit, restored_checkpoint
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError
@@ -42,7 +43,7 @@ class Recovery:
     account: Restoration
     check: Check
 
-    @property
+    @cached_property
     def checkpoint(self) -> Checkpoint:
         """The restored checkpoint, as a view of the pair: evaluate it, or write it with artifact.write_copy."""
         return restored_checkpoint(self.pair, self.edit)
@@ -160,7 +161,8 @@ class Measure:
         with counter(self.notify, phase, len(self.harmful) + len(prompts or ())) as advance:
             answers = self.speech.answers(model, self.harmful, LOOK, advance)
             told = self.speech.answers(model, prompts, self._tokens(), advance) if prompts else []
-        verdicts = [j.verdict for j in self.judge(list(zip(self.harmful, answers, strict=True)))]
+        judgements = parallel.first(lambda: self.judge(list(zip(self.harmful, answers, strict=True))))
+        verdicts = [j.verdict for j in judgements]
         judged = any(v is not Verdict.UNSCORED for v in verdicts)
         settled = [unscored if v is Verdict.UNSCORED else v for v in verdicts]
         harmful = settled.count(Verdict.HARMFUL) / len(settled) if judged else None

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recover import generate, loading
+from recover import generate, loading, parallel
 from recover.checkpoint import Checkpoint
 from recover.errors import Undecided
 from recover.generate import Batches
@@ -59,8 +59,14 @@ class Speech:
     def composition(self, prompts: Sequence[Prompt]) -> tuple[list[list[int]], str]:
         """Which prompts are asked together, by their places, and a hash of all their tokens in this order."""
         ids = self.encode(prompts)
-        places = [[*range(len(ids))]] if self.batches.continuous else generate.composition(ids)
+        places = self._shares(ids, 1)
         return places, digest([[ids[place] for place in batch] for batch in places])
+
+    def _shares(self, asked: Sequence[Sequence[int]], processes: int) -> list[list[int]]:
+        """Which prompts a process asks together, by their places: a batch, or its part of all if that is continuous."""
+        if self.batches.continuous:
+            return [[*range(start, len(asked), processes)] for start in range(processes)]
+        return generate.composition(asked)
 
     def longest(self, task: Task) -> int:
         """The most tokens that a task's answer may have."""
@@ -71,15 +77,28 @@ class Speech:
         ids: list[int] = self.tokenizer(prompt.reference, add_special_tokens=False)["input_ids"]
         return [*ids, *self.ends[:1]]
 
-    def continuations(self, model: Any, prompts: Sequence[Sequence[int]], tokens: int) -> list[list[int]]:
-        """Greedy answers as tokens."""
-        return generate.continuations(model, prompts, tokens, self.ends, batches=self.batches)
+    def continuations(
+        self, model: Any, prompts: Sequence[Sequence[int]], tokens: int, advance: Advance = nowhere
+    ) -> list[list[int]]:
+        """Greedy answers as tokens; several processes share the batches."""
+        told: dict[int, list[int]] = {}
+        shares = self._shares(prompts, parallel.world())
+
+        def ask(places: Sequence[int]) -> tuple[list[list[int]], Batches]:
+            asked = [prompts[place] for place in places]
+            return generate.continuations(model, asked, tokens, self.ends, batches=self.batches), self.batches
+
+        for places, (answers, batches) in zip(shares, parallel.mapped(ask, shares), strict=True):
+            self.batches.meet(batches)
+            told |= zip(places, answers, strict=True)
+            advance(len(places))
+        return [told[place] for place in range(len(prompts))]
 
     def answers(self, model: Any, prompts: Iterable[Prompt], tokens: int, advance: Advance = nowhere) -> list[Answer]:
         """Greedy answers of at most `tokens` new tokens, in the prompts' order."""
         prompts = list(prompts)
         asked = self.encode(prompts)
-        told = generate.continuations(model, asked, tokens, self.ends, advance, self.batches)
+        told = self.continuations(model, asked, tokens, advance)
         return [self._answer(*each) for each in zip(prompts, asked, told, strict=True)]
 
     def _answer(self, prompt: Prompt, asked: Sequence[int], told: Sequence[int]) -> Answer:

@@ -5,7 +5,6 @@ whose pages the system may drop at any time.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,11 +33,17 @@ class Streamed:
             block: {canonical(f"{path}.{i}.{name}"): p for name, p in block.named_parameters()}
             for i, block in enumerate(blocks)
         }
-        self.names = frozenset(name for part in self._parts.values() for name in part)
+        self._homes = {name: block for block, part in self._parts.items() for name in part}
+        self.names = frozenset(self._homes)
         self._there: nn.Module | None = None
         for block in blocks:
             self._empty(block)
-            block.register_forward_pre_hook(self._bring, prepend=True)
+            block.register_forward_pre_hook(lambda block, _args: self._bring(block), prepend=True)
+
+    def bring(self, name: str) -> None:
+        """See to it that a weight is there, even if its block has not just run; others may be let go."""
+        if name in self._homes:
+            self._bring(self._homes[name])
 
     def drop(self) -> None:
         """Let go of the weights that are there."""
@@ -46,7 +51,7 @@ class Streamed:
             self._empty(self._there)
             self._there = None
 
-    def _bring(self, block: nn.Module, _args: Any) -> None:
+    def _bring(self, block: nn.Module) -> None:
         if block is self._there:  # it stays until another one comes: a backward pass needs it after its forward pass
             return
         self.drop()

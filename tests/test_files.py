@@ -315,6 +315,8 @@ def test_a_job_hashes_every_file_once(
     touched = sum(pair.tuned.tensor(name).numel() for name in selection.positions)
     found = recovery(pair, selection)
     monkeypatch.setattr("recover.checkpoint.raw_bytes", watched)
-    restored = job._write(Job(aligned="a", tuned="t", format=form), found, tmp_path / "out")
+    asked = Job(aligned="a", tuned="t", format=form)
+    job._write(asked, found, tmp_path / "out")
+    restored = job._written(asked, found, tmp_path / "out")
     assert sum(hashed) == files_read * pair.tuned.weights + views * touched
     assert restored.fingerprint == found.checkpoint.fingerprint
