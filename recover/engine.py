@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import Cache
 
 from recover import loading
+from recover.attention import Widened, widened
 from recover.prefix import Continued, Prefix
 
 Losses = Iterable[Callable[[Any], Tensor]]  # each maps the model to a scalar; their sum is what counts
@@ -52,7 +53,7 @@ def at_once(
 ) -> Iterator[tuple[str, Tensor]]:
     """One backward a loss, activations computed again block by block; holds the gradients of all parameters."""
     with _adding(parameters) as totals, _checkpointed(blocks):
-        with torch.enable_grad():
+        with torch.enable_grad(), Widened():
             for loss in losses:
                 torch.autograd.backward(loss(model))
         yield from _final(parameters, totals)
@@ -129,6 +130,7 @@ def _recorded(blocks: list[nn.Module], tape: list[list[list[_Call]]]) -> Iterato
             hook.remove()
 
 
+@widened
 def _backward(block: nn.Module, calls: list[_Call], onward: bool) -> None:
     """Run a block again and backward into its weights and, `onward`, into what entered it."""
     if all(call.output.grad is None for call in calls):
