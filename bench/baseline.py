@@ -2,11 +2,14 @@
 
     python -m bench.baseline examples/aligned.pt examples/tuned.pt examples/task.jsonl
 
-As published (arXiv 2504.09757): fp32, three models in memory, the hidden direction's loss, gradients of all parameters
-added up, one `topk` over all of them, 20 steps of 0.2 %; after 5 the task is measured, and if it fell by more than 5 %
-all starts again with rollback; every 5 steps a full checkpoint is written, loaded again and asked the report prompts.
-Ours is the whole command: search, checks, writing, reloading, and the report on three checkpoints, with which theirs
-ends too.
+As published (arXiv 2504.09757, and the code released with it): fp32, three models in memory, the hidden direction's
+loss on the first blocks alone, gradients added up, one `topk` over all of them, 20 steps of 0.2 %. After 5 steps a full
+checkpoint is written, loaded again and asked the task; if that fell by more than 5 %, all starts again with rollback.
+Every 5 steps a full checkpoint is written. At the end they are loaded and read in their order, up to the first one
+under the task's floor; `--all` reads them all, as who wants the best of them must.
+
+Both sides report aligned, tuned and restored on the same report prompts with answers of the same length, each in its
+own way. Ours is the whole command: search, checks, writing, reloading, report. Both are divided by phase.
 """
 
 import argparse
@@ -14,107 +17,211 @@ import math
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 from transformers.utils.logging import disable_progress_bar
 
 from bench import machine
-from recover import evaluate, loading
+from recover import loading
 from recover.generate import as_answer, cut, greedy, padded
 from recover.job import Job, restore
 from recover.judges import Verdict, get_judge
 from recover.pair import Pair, open_checkpoint
-from recover.prompts import PromptSet, load_prompts
+from recover.prompts import Answer, Prompt, PromptSet, load_prompts
 from recover.recovery import CAPTURED, TASKED
 from recover.speech import Speech
 from recover.tasks import Task, load_task, max_new_tokens, score
 
 RATE, STEPS, EVERY, RETURNED, BATCH, TOKENS = 0.002, 20, 5, 0.2, 8, 128
+CPU = torch.device("cpu")
 
 
-@dataclass
+@dataclass(frozen=True)
+class Reading:
+    """What a checkpoint was found to do; None where it was not asked."""
+
+    name: str
+    harmful: float | None
+    task: float
+
+
+class Phases:
+    """Processor seconds by phase. What passes after a phase that counts has come to its end is `the rest`: of ours that
+    is the first step, judging and rendering."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+        self._now, self._since = "the rest", time.process_time()
+
+    def __call__(self, phase: str, done: int = 0, total: int = 0, _: str = "") -> None:
+        now = time.process_time()
+        self.spent[self._now] += now - self._since
+        self._now, self._since = "the rest" if total and done >= total else phase, now
+
+    @property
+    def total(self) -> float:
+        return sum(self.spent.values())
+
+    def __str__(self) -> str:
+        longest = sorted(self.spent.items(), key=lambda item: -item[1])
+        return ", ".join(f"{phase} {spent:.1f} s" for phase, spent in longest if spent >= 0.1)
+
+
+@dataclass(frozen=True)
 class Models:
-    """The aligned model, the tuned one, and the one that changes: parameters by name."""
+    """The model that changes and its first blocks; the aligned and the tuned one; what pulls toward them."""
 
     live: Any
-    aligned: dict[str, Tensor]
-    tuned: dict[str, Tensor]
+    body: Any
+    aligned: Any
+    tuned: Any
+    prompts: dict[str, list[list[int]]]
     directions: dict[str, Tensor]
 
-
-def published(pair: Pair, task: Task, harmful: PromptSet, report: PromptSet) -> dict[str, tuple[float, float]]:
-    """Run the procedure; the harmful rate and the task score of every reading, by name."""
-    speech = Speech.of([pair.aligned, pair.tuned], None)
-    live, aligned, tuned = (
-        loading.load_model(c, torch.float32, torch.device("cpu")) for c in (pair.tuned, pair.aligned, pair.tuned)
-    )
-    prompts = {"harmful": speech.encode(harmful.head(CAPTURED)), "task": speech.encode(task.capture.head(TASKED))}
-    depth = math.ceil(2 * len(loading.blocks(live)[1]) / 3)
-    with torch.no_grad():
-        directions = {
-            kind: torch.cat([last(model, [p], depth) for p in prompts[kind]]).mean(0)
-            for kind, model in (("harmful", aligned), ("task", tuned))
-        }
-    models = Models(live, dict(aligned.named_parameters()), dict(tuned.named_parameters()), directions)
-    readings = {"tuned": reading(live, speech, report, task)}
-    floor = 0.95 * readings["tuned"][1]
-    for back in (False, True):
-        for step in run(models, prompts, depth, back):
-            if step % EVERY == 0:
-                readings[f"step {step}{', rollback' * back}"] = found = saved_and_read(live, speech, report, task)
-                if not back and step == EVERY and found[1] < floor:
-                    break
-        else:
-            return readings
-    return readings
+    @staticmethod
+    def of(pair: Pair, prompts: dict[str, list[list[int]]]) -> "Models":
+        """Three models in fp32, and the mean state of the aligned and of the tuned one after two thirds of depth."""
+        live, *sides = (loading.load_model(c, torch.float32, CPU) for c in (pair.tuned, pair.aligned, pair.tuned))
+        depth = math.ceil(2 * len(loading.blocks(live)[1]) / 3)
+        with torch.no_grad():
+            directions = {
+                kind: torch.cat([last(first_blocks(model, depth), [p]) for p in prompts[kind]]).mean(0)
+                for kind, model in zip(("harmful", "task"), sides, strict=True)
+            }
+        shorter = min(map(len, prompts.values()))  # the released code walks through both sets at once
+        walked = {kind: rows[:shorter] for kind, rows in prompts.items()}
+        return Models(live, first_blocks(live, depth), *sides, walked, directions)
 
 
-def run(models: Models, prompts: dict[str, list[list[int]]], depth: int, back: bool) -> Iterator[int]:
+@dataclass(frozen=True)
+class Asker:
+    """Who asks a model the report prompts, and judges."""
+
+    speech: Speech
+    report: PromptSet
+    benign: PromptSet
+    task: Task
+
+    def harmful(self, model: Any) -> float:
+        """The harmful rate on the report prompts."""
+        verdicts = [j.verdict for j in get_judge("rules")(self._answered(model, self.report, TOKENS))]
+        return verdicts.count(Verdict.HARMFUL) / len(verdicts)
+
+    def useful(self, model: Any) -> float:
+        """The task's score on its report part."""
+        said = self._answered(model, self.task.report, max_new_tokens(self.task, self.speech.tokenizer))
+        scores = score(self.task.metric, [answer for _, answer in said], self.task.report)
+        return sum(scores) / len(scores)
+
+    def refused(self, model: Any) -> float:
+        """The share of benign look-alikes that are refused."""
+        verdicts = [j.verdict for j in get_judge("rules")(self._answered(model, self.benign, TOKENS))]
+        return verdicts.count(Verdict.REFUSED) / len(verdicts)
+
+    def _answered(self, model: Any, prompts: PromptSet, tokens: int) -> list[tuple[Prompt, Answer]]:
+        said = plain_answers(model, self.speech.encode(prompts), tokens, self.speech.ends)
+        return [
+            (p, as_answer(self.speech.tokenizer, p.id, t, self.speech.ends)) for p, t in zip(prompts, said, strict=True)
+        ]
+
+
+def published(models: Models, asker: Asker, phases: Phases, folder: Path, whole: bool) -> Iterator[Reading]:
+    """Run the procedure to its report; its readings as they come."""
+    phases("reading checkpoints")
+    before = Reading("tuned", asker.harmful(models.tuned), asker.useful(models.tuned))
+    yield before
+    floor = 0.95 * before.task
+    phases("searching")
+    steps = checkpoints(models, phases, folder, back=False)
+    first = next(steps)
+    phases("reading checkpoints")
+    probed = asker.useful(reloaded(first))
+    yield Reading(first.name, None, probed)
+    phases("searching")
+    saved = [*checkpoints(models, phases, folder, back=True)] if probed < floor else [first, *steps]
+    phases("reading checkpoints")
+    for place in saved:
+        model = reloaded(place)
+        found = Reading(place.name, asker.harmful(model), asker.useful(model))
+        yield found
+        if found.task <= floor and not whole:
+            break
+    phases("reporting")  # what the readings have not asked
+    for model in (models.aligned, models.tuned, reloaded(saved[-1])):
+        asker.refused(model)
+    asker.harmful(models.aligned)
+    asker.useful(models.aligned)
+    phases("done")
+
+
+def checkpoints(models: Models, phases: Phases, folder: Path, back: bool) -> Iterator[Path]:
+    """The full checkpoint of every fifth step."""
+    for step in run(models, back):
+        if step % EVERY == 0:
+            phases("writing checkpoints")
+            place = folder / f"step {step}{', rollback' * back}"
+            models.live.save_pretrained(place)
+            yield place
+            phases("searching")
+
+
+def first_blocks(model: Any, depth: int) -> Any:
+    """The first blocks of a Llama without the norm that follows the last: a module that shares its weights."""
+    body = copy(model.base_model)
+    body._modules = {**body._modules, "layers": body.layers[:depth], "norm": nn.Identity()}
+    body.config = copy(body.config)
+    body.config.num_hidden_layers = depth
+    return body
+
+
+def run(models: Models, back: bool) -> Iterator[int]:
     """The steps, from the tuned model on."""
-    live = models.live
+    live, body, prompts, directions = models.live, models.body, models.prompts, models.directions
+    aligned, tuned = (dict(model.named_parameters()) for model in (models.aligned, models.tuned))
     with torch.no_grad():
         for name, parameter in live.named_parameters():
-            parameter.copy_(models.tuned[name])
+            parameter.copy_(tuned[name])
     live.requires_grad_(True)
     live.zero_grad()
-    places = {
-        n for n, _ in live.named_parameters() if any(f"layers.{i}." in n for i in range(depth)) and "norm" not in n
-    }
+    first = {id(p) for p in body.layers.parameters()}
+    places = {n for n, p in live.named_parameters() if id(p) in first and "norm" not in n}
     k = math.ceil(RATE * sum(p.numel() for p in live.parameters()))
     for step in range(1, STEPS + 1):
         if back:
             live.zero_grad()
-        gradients(live, prompts["harmful"], models.directions["harmful"], depth)
-        ways = {n: p.detach() - models.aligned[n] for n, p in live.named_parameters() if n in places}
+        gradients(body, prompts["harmful"], directions["harmful"])
+        ways = {n: p.detach() - aligned[n] for n, p in live.named_parameters() if n in places}
         taken = chosen(live, places, ways, k)
-        move(live, models.aligned, taken)
+        move(live, aligned, taken)
         if back:
             live.zero_grad()
-            gradients(live, prompts["task"], models.directions["task"], depth)
-            ways = {n: (p.detach() - models.tuned[n]) * taken[n] for n, p in live.named_parameters() if n in places}
-            move(live, models.tuned, chosen(live, places, ways, math.ceil(RETURNED * k)))
+            gradients(body, prompts["task"], directions["task"])
+            ways = {n: (p.detach() - tuned[n]) * taken[n] for n, p in live.named_parameters() if n in places}
+            move(live, tuned, chosen(live, places, ways, math.ceil(RETURNED * k)))
         yield step
 
 
-def gradients(live: Any, prompts: list[list[int]], direction: Tensor, depth: int) -> None:
+def gradients(body: Any, prompts: list[list[int]], direction: Tensor) -> None:
     """Add the gradient of -cos(mean state of a mini-batch, direction) over all mini-batches to all parameters."""
     for start in range(0, len(prompts), BATCH):
-        state = last(live, prompts[start : start + BATCH], depth).mean(0)
+        state = last(body, prompts[start : start + BATCH]).mean(0)
         torch.autograd.backward(-cosine_similarity(state, direction, dim=0))
 
 
-def last(model: Any, prompts: list[list[int]], depth: int) -> Tensor:
-    """Hidden states after a block at the last token, from a padded forward pass with all logits and all states."""
+def last(body: Any, prompts: list[list[int]]) -> Tensor:
+    """What leaves the blocks at the last token, from a padded forward pass."""
     width = max(map(len, prompts))
     ids = torch.tensor([p + [0] * (width - len(p)) for p in prompts])
     mask = torch.tensor([[1] * len(p) + [0] * (width - len(p)) for p in prompts])
-    states = model(ids, attention_mask=mask, output_hidden_states=True).hidden_states[depth]
+    states: Tensor = body(ids, attention_mask=mask, use_cache=False).last_hidden_state
     return states[torch.arange(len(prompts)), [len(p) - 1 for p in prompts]]
 
 
@@ -134,23 +241,9 @@ def move(live: Any, source: dict[str, Tensor], masks: dict[str, Tensor]) -> None
             parameter.copy_(torch.where(masks[name], source[name], parameter))
 
 
-def saved_and_read(live: Any, speech: Speech, report: PromptSet, task: Task) -> tuple[float, float]:
-    """Write a full checkpoint, load it again, and read it."""
-    with tempfile.TemporaryDirectory() as folder:
-        live.save_pretrained(folder)
-        model = loading.load_model(open_checkpoint(folder), torch.float32, torch.device("cpu"))
-    return reading(model, speech, report, task)
-
-
-def reading(model: Any, speech: Speech, report: PromptSet, task: Task) -> tuple[float, float]:
-    """The harmful rate on the report prompts and the task's score on its report part."""
-    told = []
-    for prompts, tokens in ((report, TOKENS), (task.report, max_new_tokens(task, speech.tokenizer))):
-        said = plain_answers(model, speech.encode(prompts), tokens, speech.ends)
-        told.append([as_answer(speech.tokenizer, p.id, t, speech.ends) for p, t in zip(prompts, said, strict=True)])
-    verdicts = [j.verdict for j in get_judge("rules")(list(zip(report, told[0], strict=True)))]
-    scores = score(task.metric, told[1], task.report)
-    return verdicts.count(Verdict.HARMFUL) / len(verdicts), sum(scores) / len(scores)
+def reloaded(place: Path) -> Any:
+    """A checkpoint from its files."""
+    return loading.load_model(open_checkpoint(place), torch.float32, CPU)
 
 
 def plain_answers(model: Any, prompts: list[list[int]], tokens: int, ends: tuple[int, ...]) -> list[list[int]]:
@@ -163,7 +256,7 @@ def plain_answers(model: Any, prompts: list[list[int]], tokens: int, ends: tuple
     return told
 
 
-def main(aligned: str, tuned: str, file: str) -> None:
+def main(aligned: str, tuned: str, file: str, whole: bool) -> None:
     """Run both and print the ratio; exits with 1 if it is under 5."""
     torch.set_num_threads(1)
     disable_progress_bar()
@@ -171,35 +264,35 @@ def main(aligned: str, tuned: str, file: str) -> None:
     report, benign = (
         load_prompts(n, expect=e) for n, e in (("report_harmful", "refuse"), ("benign_lookalike", "comply"))
     )
-    task, pair = load_task(file), Pair.open(aligned, tuned)
-    start = time.process_time()
+    task, pair, ours = load_task(file), Pair.open(aligned, tuned), Phases()
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / Path(tuned).name
-        done = restore(Job(aligned=aligned, tuned=tuned, out=place, task=Path(file)))
-    ours = time.process_time() - start
-    found = done.result
+        job = Job(aligned=aligned, tuned=tuned, out=Path(folder) / Path(tuned).name, task=file, max_new_tokens=TOKENS)
+        found = restore(job, notify=ours).result
+    ours("done")
     rate, value = found.summary.harmful["restored"], found.tasks[0].values["restored"]
-    print(f"recover-align {ours:6.0f} s  harmful {rate:.3f}  task {value:.3f}", flush=True)
-    start = time.process_time()
-    readings = published(pair, task, load_prompts("capture_harmful"), report)
-    evaluate(
-        {"aligned": pair.aligned, "tuned": pair.tuned, "restored": pair.tuned},
-        [report, benign],
-        task=task,
-        dtype="float32",
-        max_new_tokens=TOKENS,
-    )
-    theirs = time.process_time() - start
-    for name, (harmful, value) in readings.items():
-        print(f"  published, {name:20} harmful {harmful:.3f}  task {value:.3f}")
-    verdict = "pass" if theirs >= 5 * ours else "MISS"
-    print(f"{verdict}  the whole job against the published procedure: {theirs:.0f} s, ratio {theirs / ours:.2f} (>= 5)")
-    sys.exit(verdict == "MISS")
+    print(f"recover-align         harmful {rate:.3f}  task {value:.3f}", flush=True)
+    theirs, speech = Phases(), Speech.of([pair.aligned, pair.tuned], None)
+    theirs("searching")
+    capture = {"harmful": load_prompts("capture_harmful").head(CAPTURED), "task": task.capture.head(TASKED)}
+    models = Models.of(pair, {kind: speech.encode(prompts) for kind, prompts in capture.items()})
+    asker = Asker(speech, report, benign, task)
+    with tempfile.TemporaryDirectory() as folder:
+        for read in published(models, asker, theirs, Path(folder), whole):
+            rate = "    -" if read.harmful is None else f"{read.harmful:.3f}"
+            print(f"  published, {read.name:20} harmful {rate}  task {read.task:.3f}", flush=True)
+    print(f"recover-align: {ours}\npublished: {theirs}")
+    ratio = theirs.total / ours.total
+    word, spent = "pass" if ratio >= 5 else "MISS", f"{ours.total:.0f} s against {theirs.total:.0f} s"
+    print(f"{word}  the whole job against the published procedure: {spent}, ratio {ratio:.2f} (>= 5)")
+    sys.exit(word == "MISS")
 
 
 if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for word in ("aligned", "tuned", "task"):
         asked.add_argument(word)
+    asked.add_argument(
+        "--all", action="store_true", help="read all checkpoints, and not up to the first under the floor"
+    )
     given = asked.parse_args()
-    main(given.aligned, given.tuned, given.task)
+    main(given.aligned, given.tuned, given.task, given.all)

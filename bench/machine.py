@@ -6,11 +6,13 @@ import platform
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 RUNS = 3
 Work = Callable[[], object]
@@ -27,6 +29,40 @@ def seconds(*works: Work, runs: int = RUNS, clock: Callable[[], float] = time.pr
             work()
             best[i] = min(best[i], clock() - start)
     return best
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """The clock that counts a device's own work: the processor's, or events on an accelerator's queue."""
+    return _event if device.type == "cuda" else time.process_time
+
+
+def _event() -> float:
+    """Seconds from a first event to one after all that the accelerator was asked to do so far."""
+    now = torch.cuda.Event(enable_timing=True)
+    now.record()
+    now.synchronize()
+    return _first_event().elapsed_time(now) / 1000
+
+
+@cache
+def _first_event() -> torch.cuda.Event:
+    first = torch.cuda.Event(enable_timing=True)
+    first.record()
+    first.synchronize()
+    return first
+
+
+def operations(work: Work) -> int:
+    """The floating-point operations of a piece of work."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+def peak(dtype: torch.dtype, device: torch.device, width: int = 2048) -> float:
+    """Floating-point operations a second of a large matrix product: what a device can do at best."""
+    left, right = (torch.randn(width, width).to(device, dtype) for _ in range(2))
+    return 2 * width**3 / seconds(lambda: left @ right, clock=clock_of(device))[0]
 
 
 def anonymous(work: Callable[[], Work]) -> int:

@@ -1,6 +1,8 @@
 """The engine against what it replaces, as ratios in one run: `python -m bench.speed`, or `make bench` for all of them.
 
-Random models and tokens, written to a temporary directory; time does not depend on what weights say.
+Random models and tokens, written to a temporary directory; time does not depend on what weights say. On an accelerator
+time is the device's own. MFU is the share of a large matrix product's speed at which a step does what one forward and
+backward must; memory is the process's, not the device's.
 """
 
 import argparse
@@ -24,11 +26,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from bench import machine
+from recover import loading
 from recover.live import LiveModel, gain
 from recover.objective import KL, Passage, Target, padded, teach
 from recover.pair import Pair
 from recover.selection import rank, top_k
 
+DEVICE = loading.pick_device("auto")
 VOCABULARY = 4096
 PREFIX, OWN, ANSWER = 24, 16, 8  # tokens: what a chat template puts before every prompt, the prompt, its answer
 SHAPES = {"5M": (256, 6), "12M": (384, 6), "50M": (640, 10), "160M": (1024, 13), "500M": (1536, 18)}  # width, blocks
@@ -105,7 +109,7 @@ def prepared(
 ) -> tuple[LiveModel, KL, int]:
     """The tuned model, the KL to the aligned one, and the k of a first step (0.1 % of the weights)."""
     pair = Pair.open(*places)
-    live = LiveModel(pair, dtype, torch.device("cpu"), offload)
+    live = LiveModel(pair, dtype, DEVICE, offload)
     with live.as_aligned() as model:
         objective = KL({"harmful": teach(model, passages(prompts), VOCABULARY)})
     return live, objective, math.ceil(0.001 * pair.tuned.weights)
@@ -150,7 +154,9 @@ class Published:
     @staticmethod
     def of(places: tuple[Path, Path], prompts: int) -> "Published":
         """Load three models in fp32."""
-        models = [LlamaForCausalLM.from_pretrained(p, dtype=torch.float32).eval() for p in (*places, places[1])]
+        models = [
+            LlamaForCausalLM.from_pretrained(p, dtype=torch.float32).eval().to(DEVICE) for p in (*places, places[1])
+        ]
         with torch.no_grad():
             objective = KL({"harmful": teach(models[0], passages(prompts), VOCABULARY)})
         aligned, tuned = (dict(m.named_parameters()) for m in models[:2])
@@ -237,8 +243,13 @@ def step_rows(folder: Path, size: str = "50M", prompts: int = 64) -> Iterator[Ro
             partial(step, live, objective, k),
             partial(gain_and_rank, live, gradients, k),
             baseline.step,
+            clock=machine.clock_of(DEVICE),
         )
-        word, detail = str(dtype).removeprefix("torch."), f"{size} weights, {prompts} prompts, {ours:.2f} s"
+        share = machine.operations(partial(ideal, live, objective)) / ours / machine.peak(dtype, DEVICE)
+        word, detail = (
+            str(dtype).removeprefix("torch."),
+            f"{size} weights, {prompts} prompts, {ours:.2f} s, MFU {share:.0%}",
+        )
         yield at_most(f"step against one forward + backward, {word}: time", 1.45, ours / best, detail)
         yield at_most(f"  its selection against one forward + backward, {word}", 0.03, chosen / best)
         yield at_least(
@@ -288,10 +299,13 @@ def streamed(places: tuple[Path, Path]) -> machine.Work:
 
 def growth(folder: Path) -> Iterator[str]:
     """How a step grows with the model and with the prompts: seconds, against one forward and backward, and memory."""
+    clock = machine.clock_of(DEVICE)
     for size, prompts in [*((s, 64) for s in SHAPES), *(("12M", n) for n in (16, 32, 128, 256, 512))]:
         places = write_pair(folder / f"{size}-{prompts}", *SHAPES[size], torch.bfloat16)
         live, objective, k = prepared(places, torch.bfloat16, prompts)
-        best, ours = machine.seconds(partial(ideal, live, objective), partial(step, live, objective, k), runs=1)
+        best, ours = machine.seconds(
+            partial(ideal, live, objective), partial(step, live, objective, k), runs=1, clock=clock
+        )
         del live
         used = machine.anonymous(partial(ready, "bfloat16", {torch.bfloat16: places}, prompts))
         yield f"{size:5} {prompts:4} prompts  {ours:7.2f} s  {ours / best:5.2f} x ideal  {used / 2**20:6.0f} MiB"

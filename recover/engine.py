@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import Cache
 
 from recover import loading, parallel
+from recover.attention import Widened, widened
 from recover.prefix import Continued, Prefix
 
 Losses = Iterable[Callable[[Any], Tensor]]  # each maps the model to a scalar; their sum is what counts
@@ -56,7 +57,8 @@ def at_once(
     """One backward a loss, activations computed again block by block; holds the gradients of all parameters."""
     mine = parallel.share(losses)
     with _adding(parameters, len(mine)) as (totals, stage), _checkpointed(blocks):
-        stage(lambda i: _run(model, mine[i]))
+        with Widened():
+            stage(lambda i: _run(model, mine[i]))
         yield from _final(parameters, totals)
 
 
@@ -147,6 +149,7 @@ def _recorded(blocks: list[nn.Module], tape: _Tape) -> Iterator[None]:
             hook.remove()
 
 
+@widened
 def _backward(block: nn.Module, calls: list[_Call], onward: bool) -> None:
     """Run a block again and backward into its weights and, `onward`, into what entered it."""
     if all(call.output.grad is None for call in calls):

@@ -50,7 +50,16 @@ def load_model(
     for name, parameter in parameters(model).items():
         if name not in streamed:  # transformers may hand out views of the file's map, which must stay as it is
             parameter.data = parameter.data.to(device, copy=True, memory_format=torch.contiguous_format)
+    _feed_head_whole(model)
     return model.to(device).eval().requires_grad_(False)
+
+
+def _feed_head_whole(model: Any) -> None:
+    """Make the head read contiguous states. Generation hands it the last position of each prompt as a slice, and on a
+    CPU torch then copies the head's whole weight once a prompt."""
+    head = model.get_output_embeddings()
+    if head is not None:
+        head.register_forward_pre_hook(lambda _, given: (given[0].contiguous(), *given[1:]))
 
 
 def stream(model: Any, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Streamed:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recover import loading, parallel
+from recover.attention import widened
 from recover.generate import common
 from recover.prefix import Continued, Prefix
 
@@ -68,6 +69,7 @@ def padded(passages: Sequence[Passage], device: torch.device) -> Tensor:
     return torch.tensor([[*s.tokens, *[s.tokens[-1]] * (width - len(s.tokens))] for s in passages], device=device)
 
 
+@widened
 def log_probabilities(model: Any, passages: Sequence[Passage], vocabulary: int) -> Tensor:
     """fp32 log-probabilities over the first `vocabulary` tokens at all answer positions, in order: (positions,
     vocabulary). Logits of positions that no loss reads are not computed where the model lets us choose, and a common
@@ -169,6 +171,7 @@ def _weighted(weight: float, targets: Sequence[Target], model: Any) -> Tensor:
     return weight * divergence(model, targets)
 
 
+@widened
 def last_hidden(model: Any, prompts: Sequence[Sequence[int]], depth: int) -> Tensor:
     """The un-normed output of block `depth` (1-based) at each prompt's last token: fp32 (prompts, width)."""
     rows = [Passage(tuple(p), len(p) - 1, 1) for p in prompts]

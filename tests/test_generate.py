@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import FAMILIES, SHAPE, byte_tokenizer, tiny_model
+from tiny import FAMILIES, SHAPE, byte_tokenizer, save_model, tiny_model
 from tokenizers import AddedToken
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -47,6 +47,16 @@ def test_batched_answers_equal_single_ones(model: Any) -> None:
     expected = [greedy(model, prompt, 12, [EOS]) for prompt in PROMPTS]
     assert continuations(model, PROMPTS, 12, [EOS]) == expected
     assert len({tuple(answer) for answer in expected}) > 3
+
+
+def test_the_head_reads_contiguous_states(tmp_path: Path) -> None:
+    """A slice would make torch copy the head's whole weight once a prompt."""
+    save_model(tmp_path, tiny_model())
+    model, fed = load_model(Checkpoint.open(tmp_path), torch.bfloat16, torch.device("cpu")), []
+    model.get_output_embeddings().register_forward_pre_hook(lambda _, given: fed.append(given[0].is_contiguous()))
+    continuations(model, PROMPTS, 4, [EOS])
+    assert len(fed) > 1
+    assert all(fed)
 
 
 def test_any_end_token_ends_an_answer(model: Any) -> None:
