@@ -44,7 +44,7 @@ def run(
     """
     check_place(out)
     with held(out / LOCK, wait=False):
-        entries = standing(plan, out)
+        entries = standing(plan, out, only)
         todo = [m for m in plan.members if entries[m.name].status == "pending" and fnmatchcase(m.name, only)]
         for entry in entries.values():
             if entry.status != "pending":
@@ -83,14 +83,17 @@ def check_place(out: Path) -> None:
         overview.read(out)
 
 
-def standing(plan: Plan, out: Path) -> dict[str, Entry]:
-    """What is known of every job before any runs: its result is there, its checkpoint is broken, or it is pending."""
-    return {member.name: _known(member, out) for member in plan.members}
+def standing(plan: Plan, out: Path, only: str = "*") -> dict[str, Entry]:
+    """What is known of every job before any runs: its result is there, its checkpoint is broken, or it is pending.
+
+    What `only` leaves out is not run, and so does not fail.
+    """
+    return {member.name: _known(member, out, only) for member in plan.members}
 
 
-def _known(member: Member, out: Path) -> Entry:
+def _known(member: Member, out: Path, only: str) -> Entry:
     pending = Entry(name=member.name, key=member.key, status="pending")
-    if member.broken:
+    if member.broken and fnmatchcase(member.name, only):
         return _failed(pending, member.broken)
     return _settled(pending, "skipped", out) if finished(member) else pending
 

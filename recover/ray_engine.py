@@ -7,6 +7,8 @@ of a cluster read models and write results on a file system that they share.
 import contextlib
 import importlib
 import logging
+import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -22,7 +24,8 @@ from recover.performing import Ended, Engine, Event, Started, perform
 PACKAGE = "recover-align"
 RESTARTS = 3  # of a job whose worker dies: the nodes of a cluster come and go, and the job need not be to blame
 OBJECTS = 100 << 20  # bytes of shared memory for messages, which are short; Ray would take a third of the machine's
-QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}  # each job has a log of its own
+PATIENCE = 10.0  # seconds that a cluster has to answer
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}  # each job has a log of its own
 
 
 def ray(address: str | None = None) -> Engine:
@@ -79,18 +82,34 @@ def _cluster(library: Any, address: str | None) -> Iterator[None]:
     if library.is_initialized():
         yield
         return
-    try:
-        if address:
-            library.init(address, **QUIET)
-        else:
-            library.init("local", include_dashboard=False, object_store_memory=OBJECTS, **QUIET)
-    except (OSError, RuntimeError, ValueError) as error:
-        what = f"be reached at {address}" if address else "be started on this machine"
-        raise Undecided(f"no Ray cluster could {what} ({error}); give the --address of one that runs") from error
-    try:
-        yield
-    finally:
-        library.shutdown()
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints what befalls a worker, and stdout is for results
+        try:
+            _connect(library, address)
+        except Exception as error:  # the very class that Ray raises where a cluster does not start in time
+            where = f"at {address}" if address else "on this machine"
+            raise Undecided(
+                f"there is no Ray cluster {where} ({error}); give the --address of one that runs"
+            ) from error
+        try:
+            yield
+        finally:
+            library.shutdown()
+
+
+def _connect(library: Any, address: str | None) -> None:
+    """Connect to a cluster, or begin one that nobody else can reach."""
+    if not address:
+        own: dict[str, Any] = {
+            "_node_ip_address": "127.0.0.1",
+            "include_dashboard": False,
+            "object_store_memory": OBJECTS,
+        }
+        library.init("local", **own, **QUIET)
+        return
+    if address != "auto":
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        socket.create_connection((host, int(port)), PATIENCE).close()  # Ray would try for many minutes
+    library.init(address, **QUIET)
 
 
 @contextlib.contextmanager
