@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from torch import Tensor
 from bench.machine import description
 from bench.speed import Row, at_least, at_most
 from recover.checkpoint import Checkpoint
-from recover.overview import Batch, Entry, read
+from recover.errors import Exit
+from recover.overview import Entry, read
 from recover.prompts import load_prompts
 from recover.result import find, load
 
@@ -127,8 +130,6 @@ def adapter(place: Path, aligned: Mapping[str, Tensor], delta: Mapping[str, Tens
 
 def break_three(place: Path) -> dict[str, str]:
     """Three full fine-tunes of `place` in broken copies, by the names of the jobs that they take."""
-    import shutil
-
     tuned = dict(zip((tune_name(number) for number in (0, 2, 4)), BROKEN, strict=True))
     for name, kind in tuned.items():
         shutil.copytree(place / name, place / kind, dirs_exist_ok=True)
@@ -145,6 +146,12 @@ def break_three(place: Path) -> dict[str, str]:
 
 # Batches
 
+Look = Callable[[int], object]
+
+
+def nothing(process: int) -> None:
+    """Leave a process alone."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -156,30 +163,25 @@ class Done:
     proportional: int = 0  # the same with what they share, counted once
 
 
-def batch(
-    manifest: Path,
-    out: Path,
-    *options: object,
-    stop: Callable[[int], bool] = lambda pid: False,
-    threads: int | None = 1,
-) -> Done:
-    """Run a batch in a session of its own, watched, until it ends or `stop`, which is given its process, says so."""
+def batch(manifest: Path, out: Path, *options: object, look: Look = nothing, threads: int | None = 1) -> Done:
+    """Run a batch in a session of its own to its end, and give its process to `look` again and again until then."""
     command = [sys.executable, "-m", "recover.cli", "batch", manifest, "-o", out, "--quiet", *options]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
     began, most = time.monotonic(), (0, 0)
-    with (out.parent / f"{out.name}.said").open("a") as said:
+    with Path(f"{out}.said").open("a") as said:
         process = subprocess.Popen(
             [*map(str, command)], stdout=said, stderr=said, env=environment, start_new_session=True
         )
         try:
-            while process.poll() is None and not stop(process.pid):
-                most = tuple(map(max, most, memory(process.pid)))
+            while process.poll() is None:
+                now = memory(process.pid)
+                most = max(most[0], now[0]), max(most[1], now[1])
+                look(process.pid)
                 time.sleep(LOOK)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-        code = process.wait()
-    return Done(code, time.monotonic() - began, *most)
+    return Done(process.wait(), time.monotonic() - began, *most)
 
 
 def memory(session: int) -> tuple[int, int]:
@@ -224,112 +226,113 @@ def reference(place: Path, manifest: Path) -> Path:
     return out
 
 
-def works(out: Path) -> int:
-    """Seconds of work that all jobs took together."""
-    return int(sum(entry.seconds or 0 for entry in read(out).jobs))
+def work(out: Path) -> float:
+    """Seconds that all jobs took together."""
+    return sum(entry.seconds or 0.0 for entry in read(out).jobs)
 
 
 # What is shown
 
 
 def throughput(place: Path, manifest: Path, draw: random.Random, count: int) -> Iterator[Row]:  # noqa: ARG001
-    """Two jobs at a time against one, each with all threads that it may have."""
-    one, two = (batch(manifest, fresh(place / f"jobs-{jobs}"), "--jobs", jobs, threads=None) for jobs in (1, 2))
-    yield at_least("two jobs at a time against one: throughput", 1.6, one.seconds / two.seconds, f"{one.seconds:.0f} s, {two.seconds:.0f} s")  # fmt: skip
-    for what, ours, theirs in (("anonymous", two.anonymous, one.anonymous), ("all, shared once", two.proportional, one.proportional)):  # fmt: skip
+    """Two jobs at a time against one, which has all threads of the machine."""
+    outs = [fresh(place / f"jobs-{jobs}") for jobs in (1, 2)]
+    one, two = (batch(manifest, out, "--jobs", jobs, threads=None) for jobs, out in enumerate(outs, 1))
+    detail = f"{one.seconds:.0f} s, {two.seconds:.0f} s"
+    yield at_least("two jobs at a time against one: throughput", 1.6, one.seconds / two.seconds, detail)
+    for what, ours, theirs in (
+        ("anonymous", two.anonymous, one.anonymous),
+        ("what is shared counted once", two.proportional, one.proportional),
+    ):
         detail = f"{theirs >> 20} MiB, {ours >> 20} MiB"
-        yield at_most(f"the same: peak memory of all processes ({what})", 2, ours / theirs, detail)
-    yield exactly("answers of the aligned model kept, for two sets", 2, kept(place / "jobs-2"))
-    yield exactly("jobs whose results differ", 0, len(differing(place / "jobs-2", place / "jobs-1")))
+        yield at_most(f"the same: peak memory of all processes, {what}", 2, ours / theirs, detail)
+    yield exactly("answers of the aligned model given, of two sets", 2, kept(outs[1]))
+    yield exactly("jobs whose results differ", 0, len(differing(*outs)))
 
 
 def kills(place: Path, manifest: Path, draw: random.Random, count: int) -> Iterator[Row]:
     """SIGKILL at random moments, of the batch with its workers or of the batch alone; then the same command."""
     whole, out = reference(place, manifest), fresh(place / "killed")
-    life = 2 * works(whole) / 2 / count
+    life = work(whole) / (count + 2)  # seconds: half of it on average, two jobs at a time, ends before they are done
     complete: dict[str, int] = {}
     struck = lost = 0
-    while struck < count:
-        end = time.monotonic() + draw.uniform(0, life) + (works(whole) / 100 if complete else 0)
-        strike = killer(os.killpg if draw.random() < 0.5 else os.kill, end)
-        done = batch(manifest, out, "--jobs", 2, stop=strike)
-        if done.code != -signal.SIGKILL:
-            break
-        struck += 1
-        there = results(out)
-        lost += len(complete.items() - there.items())
-        complete = there
+    for _ in range(count):
+        killer = partial(strike, draw.choice((os.kill, os.killpg)), begun(out), draw.uniform(0, life))
+        struck += batch(manifest, out, "--jobs", 2, look=killer).code == -signal.SIGKILL
+        lost += len(complete.items() - results(out).items())
+        complete = results(out)
     done = batch(manifest, out, "--jobs", 2)
     lost += len(complete.items() - results(out).items())
-    yield exactly("SIGKILLs at random moments", count, struck, f"the last after {len(complete)} results")
-    yield exactly("exit code of the last run", read(whole).exit_code, done.code)
+    yield exactly("SIGKILLs at random moments", count, struck, f"{len(complete)} results after the last")
     yield exactly("results lost or made twice", 0, lost)
+    yield exactly("exit code of the last run", read(whole).exit_code, done.code)
     yield exactly("jobs whose results differ from an undisturbed batch's", 0, len(differing(out, whole)))
 
 
-def killer(kill: Callable[[int, int], None], end: float) -> Callable[[int], bool]:
-    """What ends a batch when its time has come."""
-
-    def stop(process: int) -> bool:
-        if time.monotonic() < end:
-            return False
+def strike(kill: Callable[[int, int], None], since: Callable[[], float], moment: float, process: int) -> None:
+    """Kill a batch so many seconds after its first job of this run began."""
+    if since() >= moment:
         kill(process, signal.SIGKILL)
-        return True
 
-    return stop
+
+def begun(out: Path) -> Callable[[], float]:
+    """A clock that tells the seconds since a job wrote into its log; it stands at -1 before that."""
+    before = lengths(out)
+    start: list[float] = []
+
+    def since() -> float:
+        if not start and lengths(out) != before:
+            start.append(time.monotonic())
+        return time.monotonic() - start[0] if start else -1.0
+
+    return since
+
+
+def lengths(out: Path) -> dict[str, int]:
+    return {log.name: log.stat().st_size for log in out.glob("*.log")}
 
 
 def results(out: Path) -> dict[str, int]:
-    """Which result files are there: another number is another file."""
-    found = {folder.name: find(folder / "restored") for folder in out.glob("*/") if (folder / "restored").exists()}
-    return {name: file.stat().st_ino for name, file in found.items() if file.name == "result.json"}
+    """The result files that are there: another number is another file."""
+    files = {folder.name: find(folder / "restored") for folder in out.glob("*/") if (folder / "restored").exists()}
+    return {name: file.stat().st_ino for name, file in files.items() if file.name == "result.json"}
 
 
 def broken(place: Path, manifest: Path, draw: random.Random, count: int) -> Iterator[Row]:  # noqa: ARG001
     """Three of the fine-tunes cannot be restored."""
     whole, bad = reference(place, manifest), break_three(place)
-    paths = {entry.name: bad.get(entry.name, entry.name) for entry in read(whole).jobs}
+    names = [entry.name for entry in read(whole).jobs]
     out = fresh(place / "broken")
-    done = batch(write_manifest(place / "broken.toml", paths), out, "--jobs", 2)
+    done = batch(write_manifest(place / "broken.toml", {n: bad.get(n, n) for n in names}), out, "--jobs", 2)
     found = read(out)
-    yield exactly("results", len(paths) - len(bad), found.count("done"))
-    yield exactly("failed jobs", len(bad), found.count("failed"), "; ".join(reasons(found)))
-    yield exactly("exit code", 3, done.code)
+    yield exactly("results", len(names) - len(bad), found.count("done"))
+    yield exactly("failures", len(bad), found.count("failed"))
+    yield exactly("exit code", Exit.UNDECIDED, done.code)
     yield exactly("other jobs whose results differ", 0, len(set(differing(out, whole)) - set(bad)))
-
-
-def reasons(found: Batch) -> list[str]:
-    return [f"{entry.name}: {entry.reason}" for entry in found.jobs if entry.status == "failed"]
+    for entry in found.jobs:
+        if entry.status == "failed":
+            print(f"      {entry.name}: {entry.reason}")
 
 
 def ray(place: Path, manifest: Path, draw: random.Random, count: int) -> Iterator[Row]:  # noqa: ARG001
     """Two workers of a local Ray cluster, one of which is killed in the middle of a job."""
     whole, out = reference(place, manifest), fresh(place / "ray")
-    victim = Victim(out, draw.randrange(len(read(whole).jobs) // 2))
-    done = batch(manifest, out, "--engine", "ray", "--jobs", 2, stop=victim.look)
-    yield exactly("workers killed in the middle of a job", 1, len(victim.killed), ", ".join(victim.killed))
-    again = [name for name in victim.killed if (out / f"{name}.log").read_text().count("--- ") == 2]
+    after, killed = draw.randrange(len(read(whole).jobs) // 2), list[str]()
+    done = batch(manifest, out, "--engine", "ray", "--jobs", 2, look=partial(kill_worker, out, after, killed))
+    again = [name for name in killed if (out / f"{name}.log").read_text().count("--- ") == 2]
+    yield exactly("workers killed in the middle of a job", 1, len(killed), f"that of {', '.join(killed)}")
     yield exactly("their jobs begun anew", 1, len(again))
     yield exactly("exit code", read(whole).exit_code, done.code, f"{done.seconds:.0f} s")
     yield exactly("jobs whose results differ from the local engine's", 0, len(differing(out, whole)))
 
 
-class Victim:
-    """Kills the worker of one job, once so many have a result."""
-
-    def __init__(self, out: Path, after: int) -> None:
-        self.out, self.after = out, after
-        self.killed: list[str] = []
-
-    def look(self, process: int) -> bool:  # noqa: ARG002
-        if not self.killed and len(results(self.out)) >= self.after:
-            for log in sorted(self.out.glob("*.log")):
-                holder = (self.out / log.stem / ".lock").read_text()
-                if holder and "measuring" in log.read_text():
-                    os.kill(int(holder), signal.SIGKILL)
-                    self.killed.append(log.stem)
-                    break
-        return False
+def kill_worker(out: Path, after: int, killed: list[str], process: int) -> None:  # noqa: ARG001
+    """Once so many results are there, kill one worker that measures a model, and write down its job."""
+    for log in out.glob("*.log") if not killed and len(results(out)) >= after else ():
+        holder = (out / log.stem / ".lock").read_text()  # empty when its job is over
+        if holder and "measuring" in log.read_text() and not killed:
+            os.kill(int(holder), signal.SIGKILL)
+            killed.append(log.stem)
 
 
 def kept(out: Path) -> int:
@@ -344,8 +347,6 @@ def exactly(name: str, target: float, measured: float, detail: str = "") -> Row:
 
 def fresh(out: Path) -> Path:
     """A directory without what an earlier call left."""
-    import shutil
-
     shutil.rmtree(out, ignore_errors=True)
     return out
 
@@ -371,12 +372,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = (asked.place or Path(folder)).absolute()
         manifest = make(place, asked.count, asked.seed)
-        print(
-            f"{asked.count} fine-tunes of the example pair; load {os.getloadavg()[0]:.1f}; {description()}", flush=True
-        )
+        load = os.getloadavg()[0]
+        print(f"{asked.count} fine-tunes of the example pair; {description()}; load before {load:.1f}", flush=True)
         for row in SHOWN[asked.what](place, manifest, random.Random(asked.seed), asked.kills):
             missed += not row.passed
-            print(f"{'pass' if row.passed else 'MISS'}  {row.name:66} {row.measured:8.2f}  {row.target:6} {row.detail}", flush=True)  # fmt: skip
+            verdict = "pass" if row.passed else "MISS"
+            print(f"{verdict}  {row.name:66} {row.measured:8.2f}  {row.target:6} {row.detail}", flush=True)
     sys.exit(missed > 0)
 
 
