@@ -44,7 +44,7 @@ harmful = "harmful.jsonl"
 general = "general.jsonl"
 limit = 20
 max-new-tokens = 16
-option = { steps = 2, measured = 1 }
+option = { steps = 1, measured = 1 }
 """
 
 

@@ -23,7 +23,7 @@ from recover.performing import Ended, Engine, Event, Started, perform
 
 PACKAGE = "recover-align"
 RESTARTS = 3  # of a job whose worker dies: the nodes of a cluster come and go, and the job need not be to blame
-OBJECTS = 100 << 20  # bytes of shared memory for messages, which are short; Ray would take a third of the machine's
+OWN: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 100 << 20}  # messages are short
 PATIENCE = 10.0  # seconds that a cluster has to answer
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}  # each job has a log of its own
 
@@ -97,14 +97,9 @@ def _cluster(library: Any, address: str | None) -> Iterator[None]:
 
 
 def _connect(library: Any, address: str | None) -> None:
-    """Connect to a cluster, or begin one that nobody else can reach."""
+    """Connect to a cluster, or begin one, which Ray's token keeps others out of."""
     if not address:
-        own: dict[str, Any] = {
-            "_node_ip_address": "127.0.0.1",
-            "include_dashboard": False,
-            "object_store_memory": OBJECTS,
-        }
-        library.init("local", **own, **QUIET)
+        library.init("local", **OWN, **QUIET)
         return
     if address != "auto":
         host, _, port = address.removeprefix("ray://").rpartition(":")

@@ -33,8 +33,7 @@ def cluster() -> Iterator[str]:
     """The address of a cluster that this process is connected to; its workers find the methods of the tests."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", str(TESTS))
-        options = {"log_to_driver": False, "include_dashboard": False, "object_store_memory": ray_engine.OBJECTS}
-        context = ray.init("local", num_cpus=2, num_gpus=2, _node_ip_address="127.0.0.1", **options)
+        context = ray.init("local", num_cpus=2, num_gpus=2, **ray_engine.OWN, **ray_engine.QUIET)
         yield context.address_info["gcs_address"]
         ray.shutdown()
 
@@ -45,9 +44,9 @@ def reference(models: Path) -> dict[str, Entry]:
     return ran(models, ALL, models / "local", engine="local")
 
 
-def ran(folder: Path, jobs: dict[str, Any], out: Path, engine: str = "ray", **options: Any) -> dict[str, Entry]:
+def ran(folder: Path, tables: dict[str, Any], out: Path, engine: str = "ray", **options: Any) -> dict[str, Entry]:
     """Run a batch; its entries by name."""
-    plan = manifest.read(write_manifest(folder, jobs), out)
+    plan = manifest.read(write_manifest(folder, tables), out)
     return {entry.name: entry for entry in run(plan, out, engine=ENGINES[engine](None), **options).jobs}
 
 
