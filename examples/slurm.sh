@@ -13,6 +13,7 @@ set -euo pipefail
 : "${MANIFEST:?set it to the manifest of the batch}" "${OUT:?set it to the directory for the results}"
 
 export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
+mkdir -p "$OUT"
 # The dry run tells every job, in the manifest's order; it exits with 3 where one of them is broken.
 names=$(recover-align batch "$MANIFEST" -o "$OUT/none" --dry-run) || [ $? -eq 3 ] || exit 2
 name=$(sed -n "${SLURM_ARRAY_TASK_ID}s/: .*//p" <<<"$names")
