@@ -13,7 +13,7 @@ $(VENV)/core: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/core
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,hub,lm-eval,parquet]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,hub,lm-eval,parquet,ray]"
 	touch $@
 
 demo: $(VENV)/core  ## restore the example fine-tune and print before and after

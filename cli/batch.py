@@ -25,7 +25,9 @@ too little memory); 2 the manifest has faults, and nothing ran; 130 interrupted:
 @click.argument("source", metavar="MANIFEST|DIR", type=click.Path(path_type=Path))
 @click.option("-o", "--out", metavar="OUT", type=click.Path(path_type=Path), help="Where results go.  [default: ./<MANIFEST>-restored]")  # fmt: skip
 @click.option("--aligned", metavar="ALIGNED", help="The aligned model, where a DIR is given.")
-@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="How many jobs run at a time; they share the machine's threads.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1), help="How many jobs run at a time; they share the machine's threads.  [default: 1; on a cluster, one a device]")  # fmt: skip
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Processes of this machine, or actors on a Ray cluster (the extra ray).")  # fmt: skip
+@click.option("--address", metavar="ADDRESS", help="The Ray cluster, such as auto or HOST:6379.  [default: one on this machine, for this batch]")  # fmt: skip
 @click.option("--retry", type=click.IntRange(0), default=0, show_default=True, help="How often a failed job is tried again.")  # fmt: skip
 @click.option("--only", metavar="PATTERN", default="*", show_default=True, help="Run the jobs whose names match, such as 'law-*'.")  # fmt: skip
 @click.option("--fail-fast", is_flag=True, help="Stop when a job fails; by default the others go on.")
@@ -33,7 +35,15 @@ too little memory); 2 the manifest has faults, and nothing ran; 130 interrupted:
 @click.option("--json", "as_json", is_flag=True, help="Print batch.json on stdout; everything else goes to stderr.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def batch(
-    source: Path, out: Path | None, aligned: str | None, dry_run: bool, as_json: bool, quiet: bool, **asked: Any
+    source: Path,
+    out: Path | None,
+    aligned: str | None,
+    engine: str,
+    address: str | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **asked: Any,
 ) -> None:
     """Restore many fine-tunes of one aligned model.
 
@@ -44,9 +54,11 @@ def batch(
     """
     from recover import batch as batches
     from recover import manifest, overview
+    from recover.engines import ENGINES
 
     from . import show
 
+    workers = ENGINES[engine](address)
     place = out or Path(f"{source.resolve().stem}-restored")
     batches.check_place(place)
     plan = manifest.read(source, place, aligned)
@@ -55,7 +67,7 @@ def batch(
         show.out("".join(f"{_told(entry)}\n" for entry in entries))
         sys.exit(max(entry.exit_code or Exit.OK for entry in entries))
     with _watching(len(plan.members), quiet) as watch:
-        found = batches.run(plan, place, watch=watch, **asked)
+        found = batches.run(plan, place, engine=workers, watch=watch, **asked)
     show.out(overview.dumps(found) if as_json else _table(found, overview.lines(found, place)))
     show.out(f"report: {place / 'batch.html'}\n", err=True)
     sys.exit(found.exit_code)

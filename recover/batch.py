@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from recover import overview
-from recover.engines import ENGINES
+from recover.engines import local
 from recover.errors import Exit, InputError
 from recover.locks import held
 from recover.manifest import Member, Plan
 from recover.overview import FILE, Batch, Entry
-from recover.performing import LOCK, Ended, Started, clear, finished, key_of, result_place
+from recover.performing import LOCK, Ended, Engine, Started, clear, finished, key_of, result_place
 from recover.report import save
 from recover.result import Tool, load
 
@@ -29,21 +29,22 @@ def run(
     out: Path,
     *,
     only: str = "*",
-    jobs: int = 1,
+    jobs: int | None = None,
     retry: int = 0,
     fail_fast: bool = False,
-    engine: str = "local",
+    engine: Engine = local,
     watch: Watch = _nobody,
 ) -> Batch:
     """Run the jobs whose names match `only` and that are not done, `jobs` of them at a time, into `out`.
 
-    A job that fails is tried `retry` times more; then it is an entry like the others, and the batch goes on, or stops
-    with `fail_fast`. batch.json, batch.csv and batch.html are written whatever stops it; who is killed goes on by the
-    same call. Raises Undecided if another batch is at work in `out`, InputError if something else lies there.
+    Without `jobs` that is one on this machine, and one a device on a cluster. A job that fails is tried `retry` times
+    more; then it is an entry like the others, and the batch goes on, or stops with `fail_fast`. batch.json, batch.csv
+    and batch.html are written whatever stops it; who is killed goes on by the same call. Raises Undecided if another
+    batch is at work in `out`, InputError if something else lies there.
     """
     check_place(out)
     with held(out / LOCK, wait=False):
-        entries = standing(plan, out)
+        entries = standing(plan, out, only)
         todo = [m for m in plan.members if entries[m.name].status == "pending" and fnmatchcase(m.name, only)]
         for entry in entries.values():
             if entry.status != "pending":
@@ -51,7 +52,7 @@ def run(
         running: set[str] = set()
         try:
             _save(plan, out, entries)
-            with contextlib.closing(ENGINES[engine](todo, jobs, retry)) as events:
+            with contextlib.closing(engine(todo, jobs, retry)) as events:
                 for event in events:
                     if isinstance(event, Started):
                         running.add(event.name)
@@ -82,14 +83,17 @@ def check_place(out: Path) -> None:
         overview.read(out)
 
 
-def standing(plan: Plan, out: Path) -> dict[str, Entry]:
-    """What is known of every job before any runs: its result is there, its checkpoint is broken, or it is pending."""
-    return {member.name: _known(member, out) for member in plan.members}
+def standing(plan: Plan, out: Path, only: str = "*") -> dict[str, Entry]:
+    """What is known of every job before any runs: its result is there, its checkpoint is broken, or it is pending.
+
+    What `only` leaves out is not run, and so does not fail.
+    """
+    return {member.name: _known(member, out, only) for member in plan.members}
 
 
-def _known(member: Member, out: Path) -> Entry:
+def _known(member: Member, out: Path, only: str) -> Entry:
     pending = Entry(name=member.name, key=member.key, status="pending")
-    if member.broken:
+    if member.broken and fnmatchcase(member.name, only):
         return _failed(pending, member.broken)
     return _settled(pending, "skipped", out) if finished(member) else pending
 
@@ -135,8 +139,10 @@ def _save(plan: Plan, out: Path, entries: Mapping[str, Entry]) -> None:
 def _tidy(todo: list[Member]) -> None:
     """Take away what stopped jobs left half-written."""
     for member in todo:
-        if member.place.is_dir() and not finished(member):
-            clear(member)
+        if member.place.is_dir():
+            with held(member.place / LOCK):  # a worker on another machine may take a moment to end
+                if not finished(member):
+                    clear(member)
 
 
 # From what is there

@@ -1,7 +1,8 @@
 """Who runs the jobs of a batch: engines over one function, `performing.perform`. Add one by adding it to ENGINES.
 
-An engine takes jobs, how many of them run at a time and how often a failed one is tried again. It yields a Started and
-an Ended for each job as they come, and is over when all are. Closing it stops what still runs.
+An engine takes jobs, how many of them run at a time (None: what it is used to) and how often a failed one is tried
+again. It yields a Started and an Ended for each job as they come, and is over when all are. Closing it stops what still
+runs.
 """
 
 import contextlib
@@ -18,11 +19,10 @@ from multiprocessing.context import SpawnProcess
 
 import torch
 
+from recover.errors import InputError
 from recover.manifest import Member
-from recover.performing import Ended, Started, perform
-
-Event = Started | Ended
-Engine = Callable[[Sequence[Member], int, int], Generator[Event, None, None]]
+from recover.performing import Ended, Engine, Event, Started, perform
+from recover.ray_engine import ray
 
 
 @dataclass
@@ -36,10 +36,10 @@ class _Worker:
     tries: int  # that are left
 
 
-def local(members: Sequence[Member], jobs: int, retry: int) -> Generator[Event, None, None]:
+def local(members: Sequence[Member], jobs: int | None, retry: int) -> Generator[Event, None, None]:
     """Processes on this machine, which share its threads. One that dies takes its own job with it and is replaced."""
     waiting = deque((member, retry) for member in members)
-    jobs = max(1, min(jobs, len(members)))
+    jobs = max(1, min(jobs or 1, len(members)))
     threads = max(1, torch.get_num_threads() // jobs)
     busy: list[_Worker] = []
     idle: list[tuple[SpawnProcess, Connection]] = []
@@ -118,4 +118,11 @@ def _die_with_the_batch() -> None:
         os._exit(1)
 
 
-ENGINES: dict[str, Engine] = {"local": local}
+def _here(address: str | None) -> Engine:
+    """The engine on this machine, which is at no address."""
+    if address:
+        raise InputError(f"--address {address} is of a cluster, and this engine knows none; give --engine ray")
+    return local
+
+
+ENGINES: dict[str, Callable[[str | None], Engine]] = {"local": _here, "ray": ray}  # by the address of a cluster

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -38,6 +38,10 @@ class Ended:
     name: str
     seconds: float
     reason: str | None = None
+
+
+Event = Started | Ended
+Engine = Callable[[Sequence[Member], int | None, int], Generator[Event, None, None]]  # see recover.engines
 
 
 def result_place(own: Path) -> Path | None:

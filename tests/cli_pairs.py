@@ -29,6 +29,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from recover.judges import Judgement, Verdict
 from recover.methods import Data, Limits
 from recover.methods.protocol import OnStep
+from recover.methods.refusal_kl import refusal_kl
 from recover.prompts import Answer, Prompt
 
 TESTS = Path(__file__).parent
@@ -216,6 +217,18 @@ def hungry(live: Any, data: Data, limits: Limits, on_step: OnStep) -> str:
     """A method that needs more memory than there is."""
     torch.empty(1 << 55)
     raise AssertionError("there was enough memory")
+
+
+def deadly(live: Any, data: Data, limits: Limits, on_step: OnStep, *, file: str = "", deaths: int = 1) -> str:
+    """The default method, but for the first so many times, when its process is killed. Each time is a line of a file:
+    the devices that the process may see."""
+    with Path(file).open("a+") as lines:
+        lines.write(os.environ.get("CUDA_VISIBLE_DEVICES", "") + "\n")
+        lines.flush()
+        lines.seek(0)
+        if len(lines.readlines()) <= deaths:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return refusal_kl(live, data, limits, on_step, steps=3, measured=1)
 
 
 # Running the command

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import BROKEN, write_manifest, write_models
+from batches import ALL, BROKEN, GOOD, numbers, write_manifest, write_models
 from cli_pairs import command, digest, launch, names
 
 from recover import batch, manifest
@@ -25,10 +25,7 @@ from recover.job import restore
 from recover.locks import held
 from recover.overview import Batch, Entry, read
 from recover.performing import Ended, Started
-from recover.result import find, load
-
-GOOD = {"one": {"tuned": "tuned"}, "two": {"tuned": "other"}, "thin": {"tuned": "adapter", "format": "patch"}}
-ALL = {**GOOD, **{name: {"tuned": f"broken/{name}"} for name in BROKEN}}
+from recover.result import find
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +64,6 @@ def ran(folder: Path, jobs: dict[str, Any], out: Path | None = None, **options: 
 def statuses(found: Batch | dict[str, Entry]) -> dict[str, str]:
     entries = found.values() if isinstance(found, dict) else found.jobs
     return {entry.name: entry.status for entry in entries}
-
-
-def numbers(result: Path) -> dict[str, Any]:
-    """What a result says that is the same in every run: no time, place or memory."""
-    told = load(result).model_dump(include={"exit_code", "sets", "tasks", "summary", "judges", "warnings"})
-    made = load(result).restoration
-    assert made is not None
-    return {**told, "restored": made.restored, "steps": made.steps, "best": made.best_step}
 
 
 # A whole batch

@@ -41,6 +41,7 @@ LAYERS = [  # a module imports from lines above its own only
     {"job", "rating"},
     {"manifest"},
     {"performing"},
+    {"ray_engine"},
     {"engines"},
     {"batch"},
 ]
