@@ -38,17 +38,16 @@ def clock_of(device: torch.device) -> Callable[[], float]:
 
 def _event() -> float:
     """Seconds from a first event to one after all that the accelerator was asked to do so far."""
-    now = torch.cuda.Event(enable_timing=True)
+    first, now = _first_event(), torch.cuda.Event(enable_timing=True)
     now.record()
     now.synchronize()
-    return _first_event().elapsed_time(now) / 1000
+    return first.elapsed_time(now) / 1000
 
 
 @cache
 def _first_event() -> torch.cuda.Event:
     first = torch.cuda.Event(enable_timing=True)
     first.record()
-    first.synchronize()
     return first
 
 

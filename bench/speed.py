@@ -246,10 +246,8 @@ def step_rows(folder: Path, size: str = "50M", prompts: int = 64) -> Iterator[Ro
             clock=machine.clock_of(DEVICE),
         )
         share = machine.operations(partial(ideal, live, objective)) / ours / machine.peak(dtype, DEVICE)
-        word, detail = (
-            str(dtype).removeprefix("torch."),
-            f"{size} weights, {prompts} prompts, {ours:.2f} s, MFU {share:.0%}",
-        )
+        word = str(dtype).removeprefix("torch.")
+        detail = f"{size} weights, {prompts} prompts, {ours:.2f} s, MFU {share:.0%}"
         yield at_most(f"step against one forward + backward, {word}: time", 1.45, ours / best, detail)
         yield at_most(f"  its selection against one forward + backward, {word}", 0.03, chosen / best)
         yield at_least(
