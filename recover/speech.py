@@ -82,16 +82,19 @@ class Speech:
     ) -> list[list[int]]:
         """Greedy answers as tokens; several processes share the batches."""
         told: dict[int, list[int]] = {}
+        alone = parallel.world() == 1
         shares = self._shares(prompts, parallel.world())
 
         def ask(places: Sequence[int]) -> tuple[list[list[int]], Batches]:
             asked = [prompts[place] for place in places]
-            return generate.continuations(model, asked, tokens, self.ends, batches=self.batches), self.batches
+            tell = advance if alone else nowhere
+            return generate.continuations(model, asked, tokens, self.ends, tell, self.batches), self.batches
 
         for places, (answers, batches) in zip(shares, parallel.mapped(ask, shares), strict=True):
             self.batches.meet(batches)
             told |= zip(places, answers, strict=True)
-            advance(len(places))
+            if not alone:
+                advance(len(places))
         return [told[place] for place in range(len(prompts))]
 
     def answers(self, model: Any, prompts: Iterable[Prompt], tokens: int, advance: Advance = nowhere) -> list[Answer]:
