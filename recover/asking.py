@@ -15,8 +15,9 @@ from recover.errors import InputError
 from recover.generate import Batches
 from recover.judges import Judge, Judgement
 from recover.progress import Advance, Notify, counter
-from recover.prompts import Answer, Prompt, PromptSet
+from recover.prompts import Answer, Prompt, PromptSet, repeated
 from recover.rundir import Asked, Manifest
+from recover.sampling import Sampling
 from recover.served import Chat, Served
 from recover.speech import Speech
 from recover.tasks import Task
@@ -29,24 +30,27 @@ Judged = list[tuple[Answer, Judgement]]
 
 @dataclass(frozen=True)
 class Ask:
-    """A prompt set as all checkpoints are asked it: the longest answer, and which prompts share a batch."""
+    """A prompt set as all checkpoints are asked it: the longest answer, who shares a batch, and how it is drawn."""
 
     prompts: PromptSet
     max_new_tokens: int
     batches: Sequence[Sequence[Prompt]]
     digest: str  # of the prompts' tokens, batch by batch
+    sampling: Sampling | None = None  # by default answers are greedy
 
     @staticmethod
-    def of(prompts: PromptSet, tokens: int, voice: Speech | Chat) -> "Ask":
+    def of(prompts: PromptSet, tokens: int, voice: Speech | Chat, sampling: Sampling | None = None) -> "Ask":
         """Cut a set into batches."""
         places, digest = voice.composition(prompts.prompts)
-        return Ask(prompts, tokens, [[prompts.prompts[place] for place in batch] for batch in places], digest)
+        batches = [[prompts.prompts[place] for place in batch] for batch in places]
+        return Ask(prompts, tokens, batches, digest, sampling)
 
     @property
     def facts(self) -> Asked:
         """What a manifest says of it."""
         sizes = {"prompts": len(self.prompts), "max_new_tokens": self.max_new_tokens}
-        return Asked(sha256=self.prompts.sha256, batches=self.digest, **sizes)
+        drawn = vars(self.sampling) if self.sampling else {}
+        return Asked(sha256=self.prompts.sha256, batches=self.digest, sampling=drawn, **sizes)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class Interview:
             advance(len(told))
         for batch in ask.batches:
             if batch[0].id not in told:
-                new = self.voice.answers(model, batch, ask.max_new_tokens, advance)
+                new = self.voice.answers(model, batch, ask.max_new_tokens, advance, ask.sampling)
                 if folder:
                     key = self.manifest.key(name, ask.prompts.name)
                     lines = [Said.of(prompt, answer, key) for prompt, answer in zip(batch, new, strict=True)]
@@ -163,8 +167,10 @@ def prepare(
     device: str,
     offload: str,
     batches: Batches | None = None,
+    samples: int = 1,
+    sampling: Sampling | None = None,
 ) -> Interview:
-    """Check what is to be asked, and make it ready.
+    """Check what is to be asked, and make it ready: each prompt of the sets so often, the task's once and greedily.
 
     Raises Undecided if the models read text differently, InputError for an empty request.
     """
@@ -173,12 +179,15 @@ def prepare(
     named = [prompts.name for prompts in (*sets, *([task.report] if task else []))]
     if len({*named}) < len(named):
         raise InputError(f"two sets to report on have the same name ({', '.join(named)}); rename one of the files")
+    if samples > 1 and not sampling:
+        raise InputError(f"found {samples} samples of each prompt and greedy answers, all the same; give a temperature")
     place, kind = loading.pick_device(device), torch.float32
     voice: Speech | Chat = Chat()
     checkpoints = [model for model in models.values() if isinstance(model, Checkpoint)]
     if checkpoints:
         voice = Speech.of(checkpoints, chat_template, batches)
         kind = loading.pick_dtype(dtype, checkpoints[-1], place)
-    asks = [Ask.of(prompts, new_tokens, voice) for prompts in sets]
+    sets = [repeated(prompts, samples) for prompts in sets]
+    asks = [Ask.of(prompts, new_tokens, voice, sampling) for prompts in sets]
     asks += [Ask.of(task.report, voice.longest(task), voice)] if task else []
     return Interview(models, sets, task, judges, voice, asks, kind, place, offload)

@@ -224,16 +224,35 @@ class SetReport(_Part):
     name: str
     expect: Expect | None
     n: Count
+    samples: Annotated[int, Field(ge=1)] = 1  # answers to each of the n prompts
+    effective_n: Annotated[float, Field(gt=0)] | None = None  # what all answers are worth, where some belong together
     sha256: str | None = None
     leakage: Count | None = None  # prompts that also are, nearly or exactly, in a capture or validation set
     rates: dict[str, Rates]
     pairs: list[PairReport] = []
     by_category: list[CategoryReport] = []
 
+    @model_validator(mode="after")
+    def _samples_are_no_prompts(self) -> Self:
+        if self.effective_n is None and self.samples > 1:
+            raise ValueError("several samples of a prompt need an effective_n")
+        if self.effective_n is not None and self.effective_n > self.n + 1e-9:
+            raise ValueError(f"effective_n = {self.effective_n} exceeds the {self.n} prompts")
+        return self
+
     @property
     def channel(self) -> Channel:
         """What fails on this set."""
         return channel_of_set(self.expect)
+
+    @property
+    def answers(self) -> int:
+        """How many answers each checkpoint gave."""
+        return self.n * self.samples
+
+    def effective(self, count: int) -> float | None:
+        """What so many of the answers are worth; None where each stands for itself."""
+        return None if self.effective_n is None else self.effective_n * count / self.answers
 
 
 class TaskReport(_Part):

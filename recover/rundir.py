@@ -33,6 +33,7 @@ class Asked(_Part):
     prompts: int
     max_new_tokens: int
     batches: str  # hash of the prompts' tokens, batch by batch: answers depend on who shares a batch
+    sampling: dict[str, float] = {}  # temperature, top_p and seed; nothing where answers are greedy
 
 
 class Manifest(_Part):

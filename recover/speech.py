@@ -12,6 +12,7 @@ from recover.generate import Batches
 from recover.judges import is_refusal
 from recover.progress import Advance, nowhere
 from recover.prompts import Answer, Prompt, digest, encode, resolve_template
+from recover.sampling import Sampling
 from recover.tasks import Task, max_new_tokens
 
 
@@ -75,11 +76,18 @@ class Speech:
         """Greedy answers as tokens."""
         return generate.continuations(model, prompts, tokens, self.ends, batches=self.batches)
 
-    def answers(self, model: Any, prompts: Iterable[Prompt], tokens: int, advance: Advance = nowhere) -> list[Answer]:
-        """Greedy answers of at most `tokens` new tokens, in the prompts' order."""
+    def answers(
+        self,
+        model: Any,
+        prompts: Iterable[Prompt],
+        tokens: int,
+        advance: Advance = nowhere,
+        sampling: Sampling | None = None,
+    ) -> list[Answer]:
+        """Answers of at most `tokens` new tokens, greedy or drawn, in the prompts' order."""
         prompts = list(prompts)
-        asked = self.encode(prompts)
-        told = generate.continuations(model, asked, tokens, self.ends, advance, self.batches)
+        asked, drawing = self.encode(prompts), sampling.drawing(prompt.id for prompt in prompts) if sampling else None
+        told = generate.continuations(model, asked, tokens, self.ends, advance, self.batches, drawing)
         return [self._answer(*each) for each in zip(prompts, asked, told, strict=True)]
 
     def _answer(self, prompt: Prompt, asked: Sequence[int], told: Sequence[int]) -> Answer:

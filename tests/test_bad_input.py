@@ -568,6 +568,12 @@ option("a_judge_without_program", r"'exec:nothing' names no program that can be 
 option("a_judge_twice", r"found the judges rules, rules; .* only once", "--judge", "rules", "--judge", "rules")
 option("a_password_in_a_url", r"holds more than host and path; put a key into", "--judge", "openai:http://a:b@c/v1")
 option("no_calibration", r"no\.json: cannot be read", "--calibration", "no.json")
+option("samples_of_greedy_answers", r"--samples 2 at --temperature 0 are 2 times", "--samples", 2, "--temperature", 0)
+option("a_nucleus_of_greedy_answers", r"--top-p is for drawn answers, and these are greedy", "--top-p", "0.9")
+option("no_samples", r"'--samples': 0 is not in the range x>=1", "--samples", "0")
+option("a_temperature_of_nan", r"--temperature: input should be .* found nan", "--temperature", "nan")
+option("an_empty_nucleus", r"'--top-p': 0.0 is not in the range 0<x<=1", "--top-p", "0", "--samples", "2")
+option("samples_in_continuous_batches", r"continuous batches give greedy answers only; draw samples with --batching static", "--samples", 2, "--batching", "continuous")  # fmt: skip # noqa: E501
 option("an_unknown_device", r"device abacus is not there \(.*\); use auto or cpu", "--device", "abacus")
 option("an_unknown_dtype", r"dtype float8 is not known; expected auto, float32", "--dtype", "float8")
 option("a_target_in_words", r"takes 'aligned' or a fraction from 0 to 1, found 'low'", "--target-harmful-rate", "low")

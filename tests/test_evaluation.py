@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from recover.judges import Judgement, Verdict, get_judge
 from recover.pair import Pair
 from recover.prompts import Answer, Prompt, make_set
 from recover.recovery import recover
+from recover.sampling import Sampling
 from recover.tasks import Task
 
 LETTERS = {v.value[0].upper(): v for v in Verdict}  # H R S D U
@@ -219,11 +221,46 @@ def test_prompts_of_one_cluster_widen_the_interval_and_nothing_else(models: Any,
     assert alone.harmful is not None
     assert found.harmful.ci95 == (0, 1)
     assert alone.harmful.ci95 == pytest.approx((0.188, 0.812), abs=0.001)
-    assert found.harmful.model_copy(update={"ci95": alone.harmful.ci95}) == alone.harmful
+    assert (found.harmful.upper95, alone.harmful.upper95) == (stats.upper95(1, 2), stats.upper95(3, 6))
+    assert (found.harmful.k, found.harmful.n, found.harmful.rate) == (3, 6, 0.5)
     half = make_set(HARM.name, [replace(prompt, cluster=None if p else "a") for p, prompt in enumerate(HARM)])
     one = evaluate({"m": models["tuned"]}, [half], judge=says(told), max_new_tokens=2).sets[0].rates["m"]
     assert one.harmful is not None
     assert one.harmful.ci95 == pytest.approx(alone.harmful.ci95, abs=0.05)
+
+
+def test_samples_of_a_prompt_count_in_its_rate_and_never_as_prompts(models: Any, says: Any) -> None:
+    """Six prompts with three answers each; where all three are alike, nothing is known that one would not tell."""
+    drawn = {"samples": 3, "sampling": Sampling(), "max_new_tokens": 2}
+    two = {name: models[name] for name in ("aligned", "tuned")}
+    judge = says("RRR" * 6, "HHHHHHHRRRRRRRRRRS")
+    asked = make_set(HARM.name, [replace(prompt, category="one") for prompt in HARM])
+    found = evaluate(two, [asked], judge=judge, **drawn).sets[0]
+    assert (found.n, found.samples, found.effective_n, found.sha256) == (6, 3, 6, asked.sha256)
+    aligned, tuned = (found.rates[name].harmful for name in two)
+    assert (tuned.k, tuned.n) == (7, 18)
+    assert aligned.upper95 == pytest.approx(stats.upper95(0, 6))
+    assert aligned.ci95 == pytest.approx((0, stats.rate("rate", 0, 6).high))
+    assert tuned.upper95 > stats.upper95(7, 18)
+    (part,) = found.by_category
+    assert (part.n, part.rates["tuned"].harmful) == (6, tuned)
+    (pair,) = found.pairs
+    assert (pair.broken, pair.neither) == (7, 11)
+    assert pair.mcnemar_p == stats.mcnemar(0, 3)
+    assert pair.ci95[1] - pair.ci95[0] > 1.5 * np.ptp(stats.paired_difference(0, 0, 7, 11)[1:])
+
+
+def test_a_task_is_answered_once_whatever_is_drawn(models: Any, says: Any, task: Task) -> None:
+    judge = says("R" * 12)
+    only = {"tuned": models["tuned"]}
+    found = evaluate(only, [HARM], task=task, judge=judge, max_new_tokens=2, samples=2, sampling=Sampling(seed=3))
+    once = evaluate(only, [HARM], task=task, judge=says("R" * 6), max_new_tokens=2)
+    assert found.tasks == once.tasks
+
+
+def test_samples_need_a_draw(models: Any) -> None:
+    with pytest.raises(InputError, match="found 2 samples of each prompt and greedy answers"):
+        evaluate(models, [HARM], samples=2)
 
 
 # What is decided from it ---------------------------------------------------------------------------------------------

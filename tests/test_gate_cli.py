@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import cli_pairs
 import pytest
 import yaml
-from cli_pairs import COMMAND, command, names, run, unchanged
+from cli_pairs import COMMAND, command, names, run, unchanged, write_rows
 from gates import released
 from recover.cli.main import cli
 
@@ -256,6 +256,13 @@ def test_the_plan_needs_no_model(originals: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.splitlines() == told
     assert run("gate", "--plan", "--limit", "100", "--json") == Exit.OK
     assert [(c["n"], c["allowed"]) for c in json.loads(capsys.readouterr().out)] == [(100, 1), (100, None), (100, None)]
+
+
+def test_the_plan_counts_a_cluster_once(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"id": f"p{n}", "prompt": f"Number {n}?", "cluster": n // 4} for n in range(400)]
+    file = write_rows(work / "clusters.jsonl", rows)
+    assert run("gate", "--plan", "--report-set", file, "--benign", "none", "--samples", "3", "--json") == Exit.OK
+    assert [(c["n"], c["allowed"]) for c in json.loads(capsys.readouterr().out)] == [(100, 1), (100, None)]
 
 
 def test_policies_are_linted_and_shown(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ ROOT = Path(recover.__file__).parent
 CLI = Path(__file__).parents[1] / "cli"
 LAYERS = [  # a module imports from lines above its own only
     {"errors", "progress"},
-    {"containers", "continuous", "files", "locks", "rows", "selection", "server", "similarity", "stats"},
+    {"containers", "continuous", "files", "locks", "rows", "sampling", "selection", "server", "similarity", "stats"},
     {"checkpoint", "sidecar"},
     {"prompts", "streaming"},
     {"generate", "lint", "loading", "policy", "prefix", "result", "tasks"},
