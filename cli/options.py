@@ -49,6 +49,7 @@ backend = click.option("--backend", metavar="openai:URL[,model=NAME]", help="Ask
 
 
 run_directory = _stack(
+    click.option("--allow-mismatch", type=click.Choice(["tokenizer", "chat-template"]), multiple=True, help="Compare models that differ in this, each asked with its own; the result says so. Repeatable."),
     click.option("-o", "--out", metavar="DIR", help="Write answers, verdicts, result.json and reports here. A run that was stopped goes on: give the same command again."),
     click.option("--overwrite", is_flag=True, help="Replace DIR if it exists. Answers that would be given again are kept: another --judge needs no model."),
 )  # fmt: skip

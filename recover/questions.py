@@ -2,8 +2,8 @@
 
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from recover.prompts import PromptSet, load_prompts, prefilled
 from recover.result import CheckpointInfo, Result, Tool
 from recover.sampling import Sampling
 from recover.served import Served
+from recover.speech import Mismatch
 from recover.tasks import Task, load_task
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -133,7 +134,7 @@ class Read:
     sampling: Sampling | None = None
     harness: Sequence[lm_tasks.Loaded] = ()
 
-    def prepare(self, models: Models) -> Interview:
+    def prepare(self, models: Models, apart: Collection[Mismatch] = ()) -> Interview:
         """What the request asks of checkpoints, checked before a model is loaded."""
         asked = self.request
         if self.harness and len(_weights(models)) < len(models):
@@ -141,7 +142,7 @@ class Read:
                 f"--task {lm_tasks.PREFIX}... compares likelihoods, which takes a model's weights; leave it out with "
                 "--backend, or name checkpoints"
             )
-        return asking.prepare(
+        interview = asking.prepare(
             models,
             self.sets,
             self.task,
@@ -154,12 +155,14 @@ class Read:
             batches=self.batches,
             samples=asked.samples,
             sampling=self.sampling,
+            apart=apart,
         )
+        return replace(interview, tasks={task.name: task.digest for task in self.harness})
 
     def conduct(
         self, interview: Interview, folder: Path | None, notify: Notify, leakage: Mapping[str, int] | None = None
     ) -> Evaluation:
-        """Evaluate as the request says; answers and verdicts are kept in `folder`, scores of the harness are not."""
+        """Evaluate as the request says; answers, verdicts and scores are kept in `folder`."""
         found = evaluation.conduct(
             interview,
             folder=folder,
@@ -170,7 +173,8 @@ class Read:
             notify=notify,
         )
         models, kind, place = _weights(interview.models), interview.dtype, interview.device
-        scores = lm_tasks.measure(self.harness, models, kind, place, interview.offload, notify)
+        kept = lm_tasks.Kept(folder, interview.manifest) if folder else None
+        scores = lm_tasks.measure(self.harness, models, kind, place, interview.offload, notify, kept)
         return evaluation.with_scores(found, scores, self.request.max_task_drop, self.request.seed)
 
     def result(self, models: Models, found: Evaluation, exit_code: int, command: str | None, seconds: float) -> Result:

@@ -1,9 +1,10 @@
 """One way of asking for all checkpoints: one tokenizer, one chat template, one way of reading answers."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from recover import generate, loading
 from recover.checkpoint import Checkpoint
@@ -14,6 +15,8 @@ from recover.progress import Advance, nowhere
 from recover.prompts import Answer, Prompt, digest, encode, resolve_template
 from recover.sampling import Sampling
 from recover.tasks import Task, max_new_tokens
+
+Mismatch = Literal["tokenizer", "chat-template"]  # what checkpoints may be allowed to have apart
 
 
 @dataclass(frozen=True)
@@ -28,20 +31,32 @@ class Speech:
     @staticmethod
     def of(checkpoints: Sequence[Checkpoint], template: str | None, batches: Batches | None = None) -> "Speech":
         """Load the checkpoints' tokenizers; Undecided unless they read the same text as the same tokens."""
-        homes = {c.home: loading.load_tokenizer(c) for c in checkpoints}
-        tokenizers = list(homes.values())
-        first = tokenizers[0]
-        for other in tokenizers[1:]:
-            added = set(other.get_added_vocab()) ^ set(first.get_added_vocab())
-            shared = {t: i for t, i in first.get_vocab().items() if t not in added}
-            theirs = other.get_vocab()
-            if any(theirs.get(t) != i for t, i in shared.items()):
-                raise Undecided(
-                    f"{checkpoints[0].home} and {checkpoints[-1].home} have different tokenizers; rates of models that "
-                    "read a prompt differently cannot be compared; give both checkpoints the same tokenizer"
-                )
-        ends = loading.end_tokens(checkpoints[0], first)
-        return Speech(first, resolve_template(tokenizers, template), tuple(ends), batches or Batches())
+        tokenizers = _tokenizers(checkpoints)
+        _require_the_same(tokenizers)
+        first, *_ = tokenizers.values()
+        chosen = resolve_template([*tokenizers.values()], template)
+        return Speech(first, chosen, tuple(loading.end_tokens(checkpoints[0], first)), batches or Batches())
+
+    @staticmethod
+    def of_each(
+        checkpoints: Mapping[str, Checkpoint],
+        template: str | None,
+        batches: Batches | None,
+        apart: Collection[Mismatch],
+    ) -> "dict[str, Speech]":
+        """A way of asking for each checkpoint, by its name: one for all, but for what they may have `apart`."""
+        if not apart:
+            return dict.fromkeys(checkpoints, Speech.of([*checkpoints.values()], template, batches))
+        tokenizers = _tokenizers([*checkpoints.values()])
+        if "tokenizer" not in apart:
+            _require_the_same(tokenizers)
+        voices = {}
+        for name, checkpoint in checkpoints.items():
+            own = tokenizers[checkpoint.home]
+            chosen = resolve_template([own] if "chat-template" in apart else [*tokenizers.values()], template)
+            ends = tuple(loading.end_tokens(checkpoint, own))
+            voices[name] = Speech(own, chosen, ends, batches or Batches())
+        return voices
 
     def encode(self, prompts: Iterable[Prompt]) -> list[list[int]]:
         """Token ids of each prompt, ready for an answer."""
@@ -97,3 +112,22 @@ class Speech:
     def refuses(self, tokens: Sequence[int]) -> bool:
         """Whether an answer's tokens read as a refusal."""
         return is_refusal(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+def _tokenizers(checkpoints: Sequence[Checkpoint]) -> dict[Path, Any]:
+    """The tokenizers of some checkpoints, by where they are from."""
+    return {checkpoint.home: loading.load_tokenizer(checkpoint) for checkpoint in checkpoints}
+
+
+def _require_the_same(tokenizers: Mapping[Path, Any]) -> None:
+    """Undecided unless all read the same text as the same tokens; what one of them has added is its own."""
+    (home, first), *others = tokenizers.items()
+    for place, other in others:
+        added = set(other.get_added_vocab()) ^ set(first.get_added_vocab())
+        shared = {t: i for t, i in first.get_vocab().items() if t not in added}
+        theirs = other.get_vocab()
+        if any(theirs.get(t) != i for t, i in shared.items()):
+            raise Undecided(
+                f"{home} and {place} have different tokenizers; rates of models that read a prompt differently cannot "
+                "be compared; give both checkpoints the same tokenizer, or evaluate with --allow-mismatch tokenizer"
+            )

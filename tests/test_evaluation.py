@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cli_pairs
 import numpy as np
 import pytest
+from cli_pairs import digest, run
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import byte_tokenizer, prompt_set, save_model, tiny_model
@@ -17,7 +19,7 @@ from tiny import byte_tokenizer, prompt_set, save_model, tiny_model
 from recover import stats
 from recover.asking import prepare
 from recover.checkpoint import Checkpoint
-from recover.errors import InputError, Undecided
+from recover.errors import Exit, InputError, Undecided
 from recover.evaluation import conduct, count, evaluate, summarise
 from recover.job import Job, judge_outcome
 from recover.judges import Judgement, Verdict, get_judge
@@ -320,13 +322,17 @@ def test_an_empty_request_is_refused(models: Any) -> None:
             evaluate(*nothing)
 
 
-def test_models_that_read_text_differently_are_not_compared(tmp_path: Path, models: Any) -> None:
-    place = save_model(tmp_path, tiny_model())
-    tokenizer = byte_tokenizer()
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+def swap_two_bytes(place: Path) -> None:
+    """Give a model a tokenizer that takes A for B."""
+    backend = json.loads(byte_tokenizer().backend_tokenizer.to_str())
     vocabulary = backend["model"]["vocab"]
     vocabulary["<0x41>"], vocabulary["<0x42>"] = vocabulary["<0x42>"], vocabulary["<0x41>"]
     (place / "tokenizer.json").write_text(json.dumps(backend))
+
+
+def test_models_that_read_text_differently_are_not_compared(tmp_path: Path, models: Any) -> None:
+    place = save_model(tmp_path, tiny_model())
+    swap_two_bytes(place)
     with pytest.raises(Undecided, match="different tokenizers"):
         evaluate({**models, "other": Checkpoint.open(place)}, [HARM])
 
@@ -338,6 +344,38 @@ def test_models_with_different_chat_templates_need_a_choice(tmp_path: Path, mode
     with pytest.raises(Undecided, match="2 different chat templates"):
         evaluate(both, [HARM])
     assert evaluate(both, [HARM], chat_template="none", max_new_tokens=1).sets[0].n == 6
+
+
+def test_an_allowed_mismatch_has_each_model_asked_in_its_own_way_and_is_told(
+    tmp_path: Path, models: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same weights under another template, and with the bytes A and B swapped, do not say the same."""
+    places = {name: save_model(tmp_path / name, tiny_model()) for name in ("plain", "worded", "swapped")}
+    (places["worded"] / "chat_template.jinja").write_text("{{ messages[0].content }}:")
+    swap_two_bytes(places["swapped"])
+    prompts = cli_pairs.write_rows(tmp_path / "p.jsonl", [{"prompt": f"ABBA {n}"} for n in range(4)])
+    asking = ["--report-set", prompts, "--benign", "none", "--max-new-tokens", "6", "-q"]
+    for other, field in (("worded", "chat-template"), ("swapped", "tokenizer")):
+        out = tmp_path / f"out-{other}"
+        command = ["evaluate", places["plain"], places[other], *asking, "-o", out]
+        wrong = {"tokenizer": "chat-template", "chat-template": "tokenizer"}[field]
+        for less in ((), ("--allow-mismatch", wrong)):
+            assert run(*command, *less) == Exit.UNDECIDED
+        assert run(*command, "--allow-mismatch", field) == Exit.OK
+        assert (
+            f"tuned was asked with other settings than aligned ({field.replace('-', '_')})" in capsys.readouterr().err
+        )
+        assert run("evaluate", places[other], *asking, "-o", tmp_path / f"alone-{other}") == Exit.OK
+        told, alone = (
+            [json.loads(line)["answer"] for line in (folder / "p.jsonl").read_text("utf-8").splitlines()]
+            for folder in (out / "answers" / "tuned", tmp_path / f"alone-{other}" / "answers" / "model")
+        )
+        assert told == alone
+        before = digest(out / "answers")
+        (out / "result.json").unlink()
+        assert run(*command) == Exit.UNDECIDED
+        assert run(*command, "--allow-mismatch", field) == Exit.OK
+        assert digest(out / "answers") == before
 
 
 def test_progress_is_told_for_every_model_and_set(models: Any) -> None:
