@@ -214,6 +214,8 @@ class _Row(BaseModel):
             raise ValueError("the prompt is empty")
         if self.messages and self.messages[-1].role != "user":
             raise ValueError("the last message is not the user's")
+        if any("\ud800" <= char <= "\udfff" for turn in self.chat() for char in turn["content"]):
+            raise ValueError("the prompt holds half of a character, which no tokenizer reads")
         if self.system and any(turn.role == "system" for turn in self.messages):
             raise ValueError("the system's words are both in `system` and in `messages`")
         return self

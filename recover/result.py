@@ -22,7 +22,7 @@ def _finite(value: JsonValue) -> JsonValue:
 
 
 Json = Annotated[JsonValue, AfterValidator(_finite)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # what every reader of JSON can hold
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[float, float]
 Levels = dict[str, Fraction | None]  # checkpoint name -> fraction
@@ -366,7 +366,7 @@ def find(path: Path) -> Path:
 def load(path: Path) -> Result:
     """Reads a `result.json`. Raises InputError if it is not one, or one of another schema."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}; give the path of a result.json") from error
     except (ValueError, RecursionError) as error:

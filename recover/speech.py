@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from recover import generate, loading
 from recover.checkpoint import Checkpoint
-from recover.errors import Undecided
+from recover.errors import InputError, Undecided
 from recover.generate import Batches
 from recover.judges import is_refusal
 from recover.progress import Advance, nowhere
@@ -27,6 +27,7 @@ class Speech:
     template: str | None
     ends: tuple[int, ...]
     batches: Batches = field(default_factory=Batches)
+    positions: int | None = None  # that the models have for a prompt and its answer, where they say so
 
     @staticmethod
     def of(checkpoints: Sequence[Checkpoint], template: str | None, batches: Batches | None = None) -> "Speech":
@@ -35,7 +36,8 @@ class Speech:
         _require_the_same(tokenizers)
         first, *_ = tokenizers.values()
         chosen = resolve_template([*tokenizers.values()], template)
-        return Speech(first, chosen, tuple(loading.end_tokens(checkpoints[0], first)), batches or Batches())
+        ends = tuple(loading.end_tokens(checkpoints[0], first))
+        return Speech(first, chosen, ends, batches or Batches(), _positions(checkpoints))
 
     @staticmethod
     def of_each(
@@ -55,7 +57,7 @@ class Speech:
             own = tokenizers[checkpoint.home]
             chosen = resolve_template([own] if "chat-template" in apart else [*tokenizers.values()], template)
             ends = tuple(loading.end_tokens(checkpoint, own))
-            voices[name] = Speech(own, chosen, ends, batches or Batches())
+            voices[name] = Speech(own, chosen, ends, batches or Batches(), _positions([checkpoint]))
         return voices
 
     def encode(self, prompts: Iterable[Prompt]) -> list[list[int]]:
@@ -73,8 +75,17 @@ class Speech:
         return {**{name: digest(part) for name, part in parts.items()}, "batching": way}
 
     def composition(self, prompts: Sequence[Prompt]) -> tuple[list[list[int]], str]:
-        """Which prompts are asked together, by their places, and a hash of all their tokens in this order."""
+        """Which prompts are asked together, by their places, and a hash of all their tokens in this order.
+
+        InputError if one leaves no room for an answer.
+        """
         ids = self.encode(prompts)
+        for prompt, tokens in zip(prompts, ids, strict=True):
+            if self.positions and len(tokens) >= self.positions:
+                raise InputError(
+                    f"the prompt {prompt.id} has {len(tokens)} tokens, and the models have {self.positions} positions; "
+                    "expected room for an answer; shorten the prompt or leave it out"
+                )
         places = [[*range(len(ids))]] if self.batches.continuous else generate.composition(ids)
         return places, digest([[ids[place] for place in batch] for batch in places])
 
@@ -117,6 +128,12 @@ class Speech:
 def _tokenizers(checkpoints: Sequence[Checkpoint]) -> dict[Path, Any]:
     """The tokenizers of some checkpoints, by where they are from."""
     return {checkpoint.home: loading.load_tokenizer(checkpoint) for checkpoint in checkpoints}
+
+
+def _positions(checkpoints: Sequence[Checkpoint]) -> int | None:
+    """The fewest positions that one of the checkpoints has; None if no configuration tells."""
+    told = [c.config.get(name) for c in checkpoints for name in ("max_position_embeddings", "n_positions")]
+    return min((size for size in told if isinstance(size, int)), default=None)
 
 
 def _require_the_same(tokenizers: Mapping[Path, Any]) -> None:

@@ -630,6 +630,52 @@ def _any_method(place: Place, method: str) -> list[object]:
     return [*arguments[:cut], *arguments[cut + 4 :]]
 
 
+# Files and places that clumsy hands make
+
+
+@case(r"the prompt long-1 has \d+ tokens, and the models have 512 positions; expected room for an answer")
+def a_prompt_that_fills_the_model(place: Place) -> list[object]:
+    file = write_rows(place.folder / "long.jsonl", [{"prompt": "word " * 200}])
+    return ["evaluate", "tuned", "--report-set", file, "--benign", "none"]
+
+
+@case(r"row 1: the prompt holds half of a character, which no tokenizer reads; correct the row")
+def half_a_character(place: Place) -> list[object]:
+    (place.folder / "half.jsonl").write_text('{"prompt": "a\\ud800b"}\n')
+    return ["evaluate", "tuned", "--report-set", "half.jsonl", "--benign", "none"]
+
+
+@case(r"deep.jsonl, line 1 holds what no prompt set does \(maximum recursion depth")
+def a_deep_row(place: Place) -> list[object]:
+    (place.folder / "deep.jsonl").write_text("[" * 100_000 + "\n")
+    return ["evaluate", "tuned", "--report-set", "deep.jsonl", "--benign", "none"]
+
+
+@case(r"long.jsonl, line 1 holds what no prompt set does \(Exceeds the limit")
+def a_number_of_10000_digits(place: Place) -> list[object]:
+    (place.folder / "long.jsonl").write_text('{"prompt": ' + "1" * 10_000 + "}\n")
+    return ["evaluate", "tuned", "--report-set", "long.jsonl", "--benign", "none"]
+
+
+@case(r"out exists; pass --overwrite to replace it")
+def an_output_that_is_a_link_to_nothing(place: Place) -> list[object]:
+    (place.folder / "out").symlink_to("nowhere")
+    return ["evaluate", "tuned", "--benign", "none", "--limit", "1", "-o", "out"]
+
+
+@case(r"invalid CSV \(field larger than field limit .*leave out those over 131,072 characters")
+def a_huge_cell(place: Place) -> list[object]:
+    (place.folder / "labels.csv").write_text(f"prompt,completion,label\nx,{'a ' * 100_000},1\n")
+    return ["judge", "calibrate", "--labels", "labels.csv"]
+
+
+@case(r"found the same labels twice among one.csv, two.csv; give each file once")
+def labels_that_would_count_twice(place: Place) -> list[object]:
+    for name in ("one.csv", "two.csv"):
+        (place.folder / name).write_text("prompt,completion,label\nx,No.,refused\ny,Yes of course.,answered\n")
+    return ["judge", "calibrate", "--labels", "one.csv", "--labels", "two.csv"]
+
+
 # Other commands
 
 

@@ -231,6 +231,24 @@ def test_a_damaged_card_is_found_before_a_model_is_loaded(work: Path, capsys: py
     assert "README.md: the front matter is not valid YAML" in capsys.readouterr().err
 
 
+def test_a_card_is_a_markdown_file(originals: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "config.json").write_text("{}")
+    assert run("gate", "--from", originals / "good", "--card", "config.json") == Exit.USAGE
+    assert "config.json is no Markdown file by its name; give a model card, README.md" in capsys.readouterr().err
+    assert (work / "config.json").read_text() == "{}"
+
+
+def test_a_result_with_a_mark_at_its_start_is_read_and_a_count_without_end_is_not(
+    originals: Path, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (originals / "good" / "recovery" / "result.json").read_text("utf-8")
+    (work / "result.json").write_text(text, "utf-8-sig")
+    assert run("gate", "--from", "result.json") == Exit.OK
+    (work / "result.json").write_text(re.sub(r'"n": \d+', f'"n": {10**400}', text, count=1))
+    assert run("gate", "--from", "result.json") == Exit.USAGE
+    assert "does not follow recover-align/result/1" in capsys.readouterr().err
+
+
 def test_a_form_that_cannot_be_written_is_no_success(
     originals: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
