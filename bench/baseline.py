@@ -31,7 +31,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from bench import machine
 from recover import loading
-from recover.generate import as_answer, cut, greedy, padded
+from recover.generate import as_answer, cut, extended, padded
 from recover.job import Job, restore
 from recover.judges import Verdict, get_judge
 from recover.pair import Pair, open_checkpoint
@@ -251,7 +251,7 @@ def plain_answers(model: Any, prompts: list[list[int]], tokens: int, ends: tuple
     told: list[list[int]] = []
     for start in range(0, len(prompts), 64):
         ids, mask = padded(prompts[start : start + 64], 0, ends, model.device)
-        out = greedy(model, ids, mask, None, tokens, ends)
+        out = extended(model, ids, mask, None, tokens, ends)
         told += [cut(row, ends) for row in out[:, ids.shape[1] :].tolist()]
     return told
 

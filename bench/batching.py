@@ -30,7 +30,7 @@ def plain(model: Any, prompts: list[list[int]], most: int, ends: Sequence[int]) 
         rows = [prompts[i] for i in order[start : start + generate.ROWS]]
         ids, mask = generate.padded(rows, 0, ends, model.device)
         with torch.inference_mode():
-            said = generate.greedy(model, ids, mask, None, most, ends)[:, ids.shape[1] :]
+            said = generate.extended(model, ids, mask, None, most, ends)[:, ids.shape[1] :]
         answers += [generate.cut(tokens, ends) for tokens in said.tolist()]
     return [answer for _, answer in sorted(zip(order, answers, strict=True))]
 

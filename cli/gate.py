@@ -194,11 +194,13 @@ def _sizes(source: str | None, asked: dict[str, Any]) -> list["Size"]:
     from recover.gate import Size
 
     if source:
-        return [Size(s.name, s.n, s.expect) for s in _from(source)[0].sets]
+        return [Size(s.name, int(s.effective_n or s.n), s.expect) for s in _from(source)[0].sets]
+    from recover.evaluation import clusters_of
     from recover.questions import Questions
+    from recover.stats import effective_n
 
     known = {name: value for name, value in asked.items() if name in Questions.model_fields}
-    return [Size(s.name, len(s), s.expect) for s in validated(Questions, known).sets()]
+    return [Size(s.name, int(effective_n(clusters_of(s))), s.expect) for s in validated(Questions, known).sets()]
 
 
 # Policies

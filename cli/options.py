@@ -37,6 +37,9 @@ questions = _stack(
     click.option("--batching", type=click.Choice(["auto", "static", "continuous"]), default="static", show_default=True, help="How prompts are asked at once; auto is continuous on an accelerator."),
     click.option("--offload", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, help="Stream the model's blocks from its files: by default where it does not fit into memory."),
     click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw and split."),
+    click.option("--samples", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Answers to each report prompt, drawn by chance where N > 1. Samples of one prompt count in a rate and not as more prompts."),
+    click.option("--temperature", type=click.FloatRange(0, 10), metavar="FLOAT", help="Draw answers to report prompts at this temperature.  [default: 0, which is greedy, or 1 with --samples]"),
+    click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="FLOAT", help="Draw from the likeliest tokens that hold this much of the probability.  [default: 1]"),
     click.option("--limit", type=click.IntRange(1), metavar="N", help="A quick look: at most N prompts a report set, and of the task's report part (marked in the result)."),
     click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout; everything else goes to stderr."),
     click.option("-q", "--quiet", is_flag=True, help="No progress bars."),
@@ -46,6 +49,7 @@ backend = click.option("--backend", metavar="openai:URL[,model=NAME]", help="Ask
 
 
 run_directory = _stack(
+    click.option("--allow-mismatch", type=click.Choice(["tokenizer", "chat-template"]), multiple=True, help="Compare models that differ in this, each asked with its own; the result says so. Repeatable."),
     click.option("-o", "--out", metavar="DIR", help="Write answers, verdicts, result.json and reports here. A run that was stopped goes on: give the same command again."),
     click.option("--overwrite", is_flag=True, help="Replace DIR if it exists. Answers that would be given again are kept: another --judge needs no model."),
 )  # fmt: skip

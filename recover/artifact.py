@@ -290,7 +290,7 @@ def check_place(out: Path, inputs: list[Path], overwrite: bool) -> None:
         raise InputError(f"{out.absolute().parent} cannot be written to; choose another --out")
     _settle(out, {p.resolve() for p in inputs})
     for spot in _parts(out):
-        if spot.exists() and not overwrite:
+        if (spot.exists() or spot.is_symlink()) and not overwrite:
             raise InputError(f"{spot} exists; pass --overwrite to replace it, or choose another --out")
 
 

@@ -1,7 +1,7 @@
 """Asking checkpoints and judges, and keeping what they say: nothing that a folder holds already is asked again."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -15,10 +15,11 @@ from recover.errors import InputError
 from recover.generate import Batches
 from recover.judges import Judge, Judgement
 from recover.progress import Advance, Notify, counter
-from recover.prompts import Answer, Prompt, PromptSet
+from recover.prompts import Answer, Prompt, PromptSet, repeated
 from recover.rundir import Asked, Manifest
+from recover.sampling import Sampling
 from recover.served import Chat, Served
-from recover.speech import Speech
+from recover.speech import Mismatch, Speech
 from recover.tasks import Task
 from recover.transcript import Ruled, Said
 
@@ -29,24 +30,27 @@ Judged = list[tuple[Answer, Judgement]]
 
 @dataclass(frozen=True)
 class Ask:
-    """A prompt set as all checkpoints are asked it: the longest answer, and which prompts share a batch."""
+    """A prompt set as all checkpoints are asked it: the longest answer, who shares a batch, and how it is drawn."""
 
     prompts: PromptSet
     max_new_tokens: int
     batches: Sequence[Sequence[Prompt]]
     digest: str  # of the prompts' tokens, batch by batch
+    sampling: Sampling | None = None  # by default answers are greedy
 
     @staticmethod
-    def of(prompts: PromptSet, tokens: int, voice: Speech | Chat) -> "Ask":
+    def of(prompts: PromptSet, tokens: int, voice: Speech | Chat, sampling: Sampling | None = None) -> "Ask":
         """Cut a set into batches."""
         places, digest = voice.composition(prompts.prompts)
-        return Ask(prompts, tokens, [[prompts.prompts[place] for place in batch] for batch in places], digest)
+        batches = [[prompts.prompts[place] for place in batch] for batch in places]
+        return Ask(prompts, tokens, batches, digest, sampling)
 
     @property
     def facts(self) -> Asked:
         """What a manifest says of it."""
         sizes = {"prompts": len(self.prompts), "max_new_tokens": self.max_new_tokens}
-        return Asked(sha256=self.prompts.sha256, batches=self.digest, **sizes)
+        drawn = vars(self.sampling) if self.sampling else {}
+        return Asked(sha256=self.prompts.sha256, batches=self.digest, sampling=drawn, **sizes)
 
 
 @dataclass(frozen=True)
@@ -57,24 +61,41 @@ class Interview:
     sets: Sequence[PromptSet]
     task: Task | None
     judges: Sequence[Judge]
-    voice: Speech | Chat
-    asks: Sequence[Ask]
+    voices: Mapping[str, Speech | Chat]  # by model
+    asks: Mapping[str, Sequence[Ask]]  # by model: the same sets, which each reads in its own way
     dtype: torch.dtype
     device: torch.device
     offload: str
+    tasks: Mapping[str, str] = field(default_factory=dict)  # tasks of the harness, with a hash of what each asks
 
     @cached_property
     def manifest(self) -> Manifest:
         """What answers and verdicts depend on; the weights are hashed for it."""
         programs = {name: version(name) for name in ("recover-align", "torch", "transformers")}
         here = {"dtype": str(self.dtype).removeprefix("torch."), "device": self.device.type}
-        computing = here if isinstance(self.voice, Speech) else {}
+        voice, *_ = self.voices.values()
+        asks, *_ = self.asks.values()
+        computing = here if isinstance(voice, Speech) else {}
         return Manifest(
-            reading={**self.voice.facts, **computing, **programs},
+            reading={**voice.facts, **computing, **programs},
             checkpoints={name: checkpoint.fingerprint for name, checkpoint in self.models.items()},
-            sets={ask.prompts.name: ask.facts for ask in self.asks},
+            sets={ask.prompts.name: ask.facts for ask in asks},
             judges=tuple(transcript.called(judge) for judge in self.judges),
+            tasks=dict(self.tasks),
+            apart={name: self._own(name) for name in self.apart},
         )
+
+    @cached_property
+    def apart(self) -> dict[str, list[str]]:
+        """What differs in how a model reads from how the first one does, by model."""
+        first, *_ = self.voices.values()
+        facts = {name: voice.facts for name, voice in self.voices.items() if voice is not first}
+        differing = {name: [f for f in own if own[f] != first.facts[f]] for name, own in facts.items()}
+        return {name: found for name, found in differing.items() if found}
+
+    def _own(self, name: str) -> dict[str, str]:
+        """How a model is asked that has something apart."""
+        return {**self.voices[name].facts, **{ask.prompts.name: ask.digest for ask in self.asks[name]}}
 
     def answers(self, folder: Path | None, notify: Notify) -> Told:
         """Every model's answers; those that `folder` lacks are asked for and added there.
@@ -84,11 +105,12 @@ class Interview:
         return {name: self._answers_of(name, folder, notify) for name in self.models}
 
     def _answers_of(self, name: str, folder: Path | None, notify: Notify) -> dict[str, list[Answer]]:
-        there = [self._there(name, ask, folder) for ask in self.asks]
-        whole = all(len(found) == len(ask.prompts) for found, ask in zip(there, self.asks, strict=True))
+        asks = self.asks[name]
+        there = [self._there(name, ask, folder) for ask in asks]
+        whole = all(len(found) == len(ask.prompts) for found, ask in zip(there, asks, strict=True))
         model = None if whole else self._loaded(self.models[name])
         told = {}
-        for ask, found in zip(self.asks, there, strict=True):
+        for ask, found in zip(asks, there, strict=True):
             with counter(notify, f"asking the {name} model", len(ask.prompts), ask.prompts.name) as advance:
                 told[ask.prompts.name] = self._rest(name, model, ask, found, folder, advance)
         return told
@@ -117,7 +139,7 @@ class Interview:
         left = [batch for batch in ask.batches if batch[0].id not in told]
         for start in range(0, len(left), parallel.world()):
             prompts = [prompt for batch in left[start : start + parallel.world()] for prompt in batch]
-            new = self.voice.answers(model, prompts, ask.max_new_tokens, advance)
+            new = self.voices[name].answers(model, prompts, ask.max_new_tokens, advance, ask.sampling)
             if folder:
                 key = self.manifest.key(name, ask.prompts.name)
                 lines = [Said.of(prompt, answer, key) for prompt, answer in zip(prompts, new, strict=True)]
@@ -165,22 +187,32 @@ def prepare(
     device: str,
     offload: str,
     batches: Batches | None = None,
+    samples: int = 1,
+    sampling: Sampling | None = None,
+    apart: Collection[Mismatch] = (),
 ) -> Interview:
-    """Check what is to be asked, and make it ready.
+    """Check what is to be asked, and make it ready: each prompt of the sets so often, the task's once and greedily.
 
-    Raises Undecided if the models read text differently, InputError for an empty request.
+    Raises Undecided if the models read text differently, but for what they may have `apart`; InputError for an empty
+    request.
     """
     if not models or not (sets or task):
         raise InputError("nothing to evaluate: name at least one model and one prompt set or task")
     named = [prompts.name for prompts in (*sets, *([task.report] if task else []))]
     if len({*named}) < len(named):
         raise InputError(f"two sets to report on have the same name ({', '.join(named)}); rename one of the files")
+    if samples > 1 and not sampling:
+        raise InputError(f"found {samples} samples of each prompt and greedy answers, all the same; give a temperature")
     place, kind = loading.pick_device(device), torch.float32
-    voice: Speech | Chat = Chat()
-    checkpoints = [model for model in models.values() if isinstance(model, Checkpoint)]
+    voices: Mapping[str, Speech | Chat] = dict.fromkeys(models, Chat())
+    checkpoints = {name: model for name, model in models.items() if isinstance(model, Checkpoint)}
     if checkpoints:
-        voice = Speech.of(checkpoints, chat_template, batches)
-        kind = loading.pick_dtype(dtype, checkpoints[-1], place)
-    asks = [Ask.of(prompts, new_tokens, voice) for prompts in sets]
-    asks += [Ask.of(task.report, voice.longest(task), voice)] if task else []
-    return Interview(models, sets, task, judges, voice, asks, kind, place, offload)
+        voices = Speech.of_each(checkpoints, chat_template, batches, apart)
+        kind = loading.pick_dtype(dtype, [*checkpoints.values()][-1], place)
+    sets = [repeated(prompts, samples) for prompts in sets]
+    asked = [(prompts, new_tokens, sampling) for prompts in sets]
+    different = {id(voice): voice for voice in voices.values()}
+    asked += [(task.report, max(voice.longest(task) for voice in different.values()), None)] if task else []
+    by_voice = {key: [Ask.of(s, most, voice, drawn) for s, most, drawn in asked] for key, voice in different.items()}
+    asks = {name: by_voice[id(voice)] for name, voice in voices.items()}
+    return Interview(models, sets, task, judges, voices, asks, kind, place, offload)

@@ -218,13 +218,13 @@ def _with_audits(prompts: SetReport, parts: Mapping[Part, Sequence[Case]], label
     for name, found in prompts.rates.items():
         rate: Rate | None = getattr(found, prompts.channel)
         if rate and (cases := parts.get((prompts.name, name))):
-            audit = _audit(rate, cases, labels)
+            audit = _audit(rate, cases, labels, prompts.effective(rate.n or 0))
             update = {"corrected": counts(audit).rate, "audit": audit}
             rates[name] = found.model_copy(update={prompts.channel: rate.model_copy(update=update)})
     return prompts.model_copy(update={"rates": rates})
 
 
-def _audit(rate: Rate, cases: Sequence[Case], labels: Labels) -> Audit:
+def _audit(rate: Rate, cases: Sequence[Case], labels: Labels, effective: float | None) -> Audit:
     """What people say of the answers behind a rate; one without a label is a bad one."""
     bad = [(case.counted, labels.words.get(case.key, case.channel) == case.channel) for case in cases]
     found = TwoPhase(
@@ -233,6 +233,7 @@ def _audit(rate: Rate, cases: Sequence[Case], labels: Labels) -> Audit:
         negatives=(rate.n or 0) - rate.k,
         sampled=len(cases) - rate.k,
         missed=bad.count((False, True)),
+        effective=effective,
     )
     return Audit(
         positives=rate.k,

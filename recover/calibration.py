@@ -205,7 +205,12 @@ class Calibration(_Stored):
 def calibrate(
     judge: Judge, files: Sequence[Labelled], positive: Sequence[str] = (), channel: Channel | None = None
 ) -> Calibration:
-    """Compare a judge with people's labels. Undecided if none of them, or all, mean yes."""
+    """Compare a judge with people's labels. Undecided if none of them, or all, mean yes.
+
+    InputError for the same file twice, whose answers would count twice.
+    """
+    if len({file.sha256 for file in files}) < len(files):
+        raise InputError(f"found the same labels twice among {', '.join(f.source for f in files)}; give each file once")
     channel, yes = meaning((label for file in files for label in file.labels), positive, channel)
     counted = [cross([label in yes for label in f.labels], _said(judge, f.items, channel)) for f in files]
     both, missed, invented, neither = counts = tuple(map(sum, zip(*counted, strict=True)))

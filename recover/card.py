@@ -27,6 +27,8 @@ BLOCK = re.compile(  # our key's lines, and comments between them, but none that
 
 def read(path: Path) -> str:
     """The text of a README.md that a decision can be merged into. Raises InputError if it is none."""
+    if path.suffix.lower() not in (".md", ".markdown"):
+        raise InputError(f"{path} is no Markdown file by its name; give a model card, README.md")
     try:
         text = path.read_bytes().decode("utf-8")  # bytes, so that line ends stay as they are
     except (OSError, UnicodeDecodeError) as error:

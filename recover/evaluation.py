@@ -1,6 +1,7 @@
 """evaluate(): what checkpoints answer to the same prompts, judged and counted, with intervals and paired tests."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -29,6 +30,7 @@ from recover.result import (
     TaskReport,
     channel_of_set,
 )
+from recover.sampling import Sampling
 from recover.tasks import Task, score
 
 NEW_TOKENS = 256
@@ -70,15 +72,18 @@ def evaluate(
     batches: Batches | None = None,
     leakage: Mapping[str, int] | None = None,
     seed: int = 0,
+    samples: int = 1,
+    sampling: Sampling | None = None,
     notify: Notify = silent,
 ) -> Evaluation:
-    """Ask every model the same prompts in the same batches, greedily, and judge the answers.
+    """Ask every model the same prompts in the same batches, and judge the answers.
 
     `models` maps names (aligned, tuned, restored, or any) to checkpoints, of which one is in memory at a time, or to
     models that a server has. The dtype is chosen once, from the last model's checkpoint, and is the same for all. Where
-    memory runs out, `batches` shrinks. Of several judges the first one's verdicts make the rates, which its
-    `calibration` corrects. `max_task_drop` is a fraction of the tuned model's score. Raises Undecided if the models
-    read text differently, InputError for an empty request.
+    memory runs out, `batches` shrinks. Answers are greedy, or drawn by `sampling`: then `samples` of each prompt. Of
+    several judges the first one's verdicts make the rates, which its `calibration` corrects. `max_task_drop` is a
+    fraction of the tuned model's score. Raises Undecided if the models read text differently, InputError for an empty
+    request.
     """
     critics = get_judges(judge, calibration)
     interview = prepare(
@@ -92,6 +97,8 @@ def evaluate(
         device=device,
         offload=offload,
         batches=batches,
+        samples=samples,
+        sampling=sampling,
     )
     return conduct(
         interview,
@@ -157,41 +164,39 @@ def _by_channel(
     return [(channel_of_set(s.expect), [j for _, j in by_set[s.name]]) for by_set in answers.values() for s in sets]
 
 
-def count(judgements: Sequence[Judgement], expect: str | None) -> Rates:
-    """The rates of one model on one set. Unscored answers leave every denominator, and are counted themselves."""
-    verdicts = [j.verdict for j in judgements]
-    n = len(verdicts) - verdicts.count(Verdict.UNSCORED)
-    harmful = _rate(verdicts.count(Verdict.HARMFUL), n) if expect in (None, "refuse") else None
+def count(judgements: Sequence[Judgement], expect: str | None, clusters: Sequence[Hashable] | None = None) -> Rates:
+    """The rates of one model on one set. Unscored answers leave every denominator, and are counted themselves.
+
+    Answers of one of the `clusters`, which name one for each, are not independent; by default all are.
+    """
+    owners = clusters or range(len(judgements))
+    scored = [(j.verdict, owner) for j, owner in zip(judgements, owners, strict=True) if _scored(j)]
+
+    def share(of: Verdict) -> Rate:
+        return _rate([verdict is of for verdict, _ in scored], [owner for _, owner in scored])
+
     return Rates(
-        harmful=harmful,
-        refused=_rate(verdicts.count(Verdict.REFUSED), n),
-        degenerate=_rate(verdicts.count(Verdict.DEGENERATE), n),
-        unscored=_rate(len(verdicts) - n, len(verdicts)),
+        harmful=share(Verdict.HARMFUL) if expect in (None, "refuse") else None,
+        refused=share(Verdict.REFUSED),
+        degenerate=share(Verdict.DEGENERATE),
+        unscored=_rate([not _scored(j) for j in judgements], owners),
     )
 
 
-def _rate(k: int, n: int) -> Rate:
-    """A rate with its Wilson interval and Clopper-Pearson bound; nothing but its zero count where n is 0."""
+def _rate(hits: Sequence[bool], clusters: Sequence[Hashable]) -> Rate:
+    """A rate with its interval and upper bound, which allow for clusters; only its zero count where n is 0."""
+    k, n = sum(hits), len(hits)
     if not n:
         return Rate(k=0, n=0)
+    effective = stats.effective_n(clusters)
     wilson = stats.rate("rate", k, n)
-    return Rate(k=k, n=n, rate=k / n, ci95=(wilson.low, wilson.high), upper95=stats.upper95(k, n))
+    ends = stats.clustered(hits, clusters) if effective < n else (wilson.low, wilson.high)
+    return Rate(k=k, n=n, rate=k / n, ci95=ends, upper95=stats.upper95(k, n, effective))
 
 
-def _with_clusters(rates: Rates, judgements: Sequence[Judgement], prompts: PromptSet) -> Rates:
-    """The rates with intervals that allow for clusters, where the set names some; a prompt without one is its own."""
-    if not any(prompt.cluster for prompt in prompts):
-        return rates
-    found = [
-        (j.verdict, (p.cluster, p.cluster or p.id)) for j, p in zip(judgements, prompts, strict=True) if _scored(j)
-    ]
-    update = {}
-    for verdict in (Verdict.HARMFUL, Verdict.REFUSED, Verdict.DEGENERATE):
-        rate: Rate | None = getattr(rates, verdict)
-        if rate and rate.n:
-            ends = stats.clustered([said is verdict for said, _ in found], [cluster for _, cluster in found])
-            update[str(verdict)] = rate.model_copy(update={"ci95": ends})
-    return rates.model_copy(update=update)
+def clusters_of(prompts: PromptSet) -> list[Hashable]:
+    """The cluster of each prompt; one that names none is its own."""
+    return [(prompt.cluster, prompt.cluster or prompt.id) for prompt in prompts]
 
 
 def _set_report(
@@ -199,17 +204,20 @@ def _set_report(
 ) -> SetReport:
     expect = prompts.expect
     verdicts = {name: [j for _, j in rows] for name, rows in judged.items()}
-    counted = {name: _with_clusters(count(found, expect), found, prompts) for name, found in verdicts.items()}
-    bad = COUNTED[channel_of_set(expect)]
+    clusters = clusters_of(prompts)
+    counted = {name: count(found, expect, clusters) for name, found in verdicts.items()}
+    bad, effective = COUNTED[channel_of_set(expect)], stats.effective_n(clusters)
     return SetReport(
         name=prompts.name,
         expect=expect,
-        n=len(prompts),
+        n=len(prompts) // prompts.samples,
+        samples=prompts.samples,
+        effective_n=effective if effective < len(prompts) else None,
         sha256=prompts.sha256,
         leakage=leakage,
         rates={name: corrected(rates, calibration) if calibration else rates for name, rates in counted.items()},
-        pairs=[_pair(a, b, verdicts[a], verdicts[b], bad) for a, b in _comparisons(list(verdicts))],
-        by_category=_by_category(prompts, verdicts, expect),
+        pairs=[_pair(a, b, verdicts[a], verdicts[b], bad, clusters) for a, b in _comparisons(list(verdicts))],
+        by_category=_by_category(prompts, verdicts, expect, clusters),
     )
 
 
@@ -219,12 +227,19 @@ def _comparisons(names: Sequence[str]) -> list[tuple[str, str]]:
     return [*found, (names[0], names[-1])] if len(names) > 2 else found
 
 
-def _pair(first: str, second: str, a: list[Judgement], b: list[Judgement], bad: Verdict) -> PairReport:
-    """Two models on the same prompts, over those that both have a verdict on."""
-    both = [(x.verdict is bad, y.verdict is bad) for x, y in zip(a, b, strict=True) if _scored(x) and _scored(y)]
+def _pair(
+    first: str, second: str, a: list[Judgement], b: list[Judgement], bad: Verdict, clusters: Sequence[Hashable]
+) -> PairReport:
+    """Two models on the same prompts, over those that both have a verdict on.
+
+    The test is of clusters: one changed the way that most of its changed answers did.
+    """
+    known = [(x, y, owner) for x, y, owner in zip(a, b, clusters, strict=True) if _scored(x) and _scored(y)]
+    both, owners = [(x.verdict is bad, y.verdict is bad) for x, y, _ in known], [owner for _, _, owner in known]
     fixed, broken, stayed = both.count((True, False)), both.count((False, True)), both.count((True, True))
     neither = both.count((False, False))
-    change = stats.paired_difference(stayed, fixed, broken, neither) if both else None
+    effective = stats.effective_n(owners)
+    change = stats.paired_difference(stayed, fixed, broken, neither, effective=effective) if both else None
     return PairReport(
         from_=first,
         to=second,
@@ -234,8 +249,16 @@ def _pair(first: str, second: str, a: list[Judgement], b: list[Judgement], bad: 
         neither=neither,
         difference=change and change[0],
         ci95=change and change[1:],
-        mcnemar_p=stats.mcnemar(fixed, broken) if both else None,
+        mcnemar_p=stats.mcnemar(*_ways(both, owners)) if both else None,
     )
+
+
+def _ways(changes: Sequence[tuple[bool, bool]], clusters: Sequence[Hashable]) -> tuple[int, int]:
+    """How many clusters changed from bad to good, and how many the other way."""
+    ways: Counter[Hashable] = Counter()
+    for (before, after), cluster in zip(changes, clusters, strict=True):
+        ways[cluster] += before - after
+    return sum(way > 0 for way in ways.values()), sum(way < 0 for way in ways.values())
 
 
 def _scored(judgement: Judgement) -> bool:
@@ -243,7 +266,7 @@ def _scored(judgement: Judgement) -> bool:
 
 
 def _by_category(
-    prompts: PromptSet, verdicts: Mapping[str, list[Judgement]], expect: str | None
+    prompts: PromptSet, verdicts: Mapping[str, list[Judgement]], expect: str | None, clusters: Sequence[Hashable]
 ) -> list[CategoryReport]:
     groups: dict[str, list[int]] = {}
     for place, prompt in enumerate(prompts):
@@ -252,8 +275,11 @@ def _by_category(
     return [
         CategoryReport(
             category=category,
-            n=len(places),
-            rates={name: count([found[p] for p in places], expect) for name, found in verdicts.items()},
+            n=len(places) // prompts.samples,
+            rates={
+                name: count([found[p] for p in places], expect, [clusters[p] for p in places])
+                for name, found in verdicts.items()
+            },
         )
         for category, places in sorted(groups.items())
     ]

@@ -153,13 +153,13 @@ def _tally(prompts: SetReport, name: str, metric: str, by_people: bool = True) -
     if rates is None or rate is None or rate.n is None:
         return None
     told = rates.unscored.k if rates.unscored else 0
-    unscored = max(told, prompts.n - rate.n)  # whatever left the denominator has no verdict
+    unscored = max(told, prompts.answers - rate.n)  # whatever left the denominator has no verdict
     if not rate.n + unscored:
         return None
     audit = rate.audit if by_people else None
-    drawn = (audit.negatives, audit.sampled, audit.missed) if audit else ()
-    k = audit.confirmed if audit else rate.k
-    good, bad = (TwoPhase(k + more, rate.n + unscored, *drawn) for more in (0, unscored))
+    drawn = (audit.negatives, audit.sampled, audit.missed) if audit else (0, 0, 0)
+    k, n = audit.confirmed if audit else rate.k, rate.n + unscored
+    good, bad = (TwoPhase(k + more, n, *drawn, prompts.effective(n)) for more in (0, unscored))
     return Tally(good, bad, audited=audit is not None)
 
 
@@ -203,6 +203,7 @@ def _with_max(rule: Rule, defaults: Defaults, place: str, own: Tally, limit: flo
     if enough or status is not Status.PASS:
         return finding
     asked = f"{best.n} answers with {best.sampled} others looked at" if own.audited else f"{best.n} answers"
+    asked += f", worth {best.effective:.0f} independent ones," if best.effective else ""
     few = f"{sentence}; {asked} are too few: 0 {rule.metric} of them would give {percent(best.upper95)}"
     return replace(_unmeasured(rule, defaults, place, few), value=high, limit=limit)
 
@@ -236,7 +237,8 @@ def _counted(tally: Tally, what: str = "") -> str:
 
 
 def _bound(own: Tally, bound: bool) -> str:
-    return f"upper bound {percent(own.bad.upper95)}, " if bound else ""
+    worth = f" of {own.bad.effective:.0f} independent answers" if own.bad.effective else ""
+    return f"upper bound{worth} {percent(own.bad.upper95)}, " if bound else ""
 
 
 def _points(difference: float) -> str:
@@ -283,7 +285,7 @@ def _tested(task: TaskReport, floor: float) -> bool | None:
 
 
 class Size(NamedTuple):
-    """A prompt set, as far as a plan needs to know it."""
+    """A prompt set, as far as a plan needs to know it; n counts prompts that are independent of each other."""
 
     name: str
     n: int

@@ -1,4 +1,4 @@
-"""Greedy answers in batches: which prompts share one, how a batch runs, and how its tokens become text."""
+"""Answers in batches: which prompts share one, how a batch runs, and how its tokens become text."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from recover import continuous
 from recover.errors import Undecided, out_of_memory
 from recover.progress import Advance, nowhere
 from recover.prompts import Answer
+from recover.sampling import Drawing, Draws
 
 ROWS = 64  # prompts in a batch: wide enough for speed, small enough that one long answer holds up few
 STRIDE = 8  # tokens after which rows that are done leave their batch
@@ -63,14 +64,18 @@ def continuations(
     ends: Sequence[int],
     advance: Advance = nowhere,
     batches: Batches | None = None,
+    drawing: Drawing | None = None,
 ) -> list[list[int]]:
-    """Greedy continuations of at most `max_new_tokens`, each with the end token where it has one, in prompt order.
+    """Continuations of at most `max_new_tokens`, each with the end token where it has one, in prompt order.
 
-    Batches depend on the prompts alone, unless memory runs out: then `batches` shrinks. The longest prompts come
-    first, so that this happens at the beginning if at all. `advance` is told how many more are done.
+    They are greedy, or drawn. Batches depend on the prompts alone, unless memory runs out: then `batches` shrinks. The
+    longest prompts come first, so that this happens at the beginning if at all. `advance` is told how many more are
+    done.
     """
     batches = batches or Batches()
     if batches.continuous:
+        if drawing:
+            raise ValueError("continuous batches draw no samples")
         found = continuous.generated(model, prompts, settings(max_new_tokens, ends))
         advance(len(prompts))
         return [cut(tokens, ends) for tokens in found]
@@ -78,7 +83,9 @@ def continuations(
     waiting = [place for batch in composition(prompts) for place in batch]
     while waiting:
         rows = waiting[: batches.rows]
-        told = _fitting(model, [prompts[row] for row in rows], max_new_tokens, ends)
+        told = _fitting(
+            model, [prompts[row] for row in rows], max_new_tokens, ends, drawing.of(rows) if drawing else None
+        )
         if told is None:
             batches.shrink(len(rows))
             continue
@@ -99,11 +106,11 @@ def composition(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def _fitting(
-    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ends: Sequence[int]
+    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ends: Sequence[int], drawing: Drawing | None
 ) -> list[list[int]] | None:
     """A batch's continuations; None if they do not fit into memory (what they held is free again by then)."""
     try:
-        return _generate(model, prompts, max_new_tokens, ends)
+        return _generate(model, prompts, max_new_tokens, ends, drawing)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
@@ -112,15 +119,15 @@ def _fitting(
 
 @torch.inference_mode()
 def _generate(
-    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ends: Sequence[int]
+    model: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ends: Sequence[int], drawing: Drawing | None
 ) -> list[list[int]]:
     """One batch. The beginning that all prompts share is read once, and rows leave the batch soon after their end."""
     told: list[list[int]] = [[] for _ in prompts]
     live = list(range(len(prompts)))  # the prompts whose rows are still in the batch
-    cache = _cache(model)
+    cache, draws = _cache(model), Draws(drawing, model.device) if drawing else None
     ids, mask = padded(prompts, _read_once(model, prompts, cache), ends, model.device)
     for most in _strides(max_new_tokens, max_new_tokens if cache is None else STRIDE):
-        seen, ids = ids, greedy(model, ids, mask, cache, most, ends)
+        seen, ids = ids, extended(model, ids, mask, cache, most, ends, draws)
         new = ids[:, seen.shape[1] :]
         mask = torch.cat([mask, torch.ones_like(new)], 1)
         for place, tokens in zip(live, new.tolist(), strict=True):
@@ -132,6 +139,8 @@ def _generate(
             kept = torch.tensor(stay, device=model.device)
             ids, mask, live = ids[kept], mask[kept], [live[row] for row in stay]
             cache.batch_select_indices(kept)
+            if draws:
+                draws.keep(stay)
     return told
 
 
@@ -187,12 +196,15 @@ def _pad(ends: Sequence[int]) -> int:
     return ends[0] if ends else 0  # masked out, and cut off after an end: any token will do
 
 
-def greedy(model: Any, ids: Tensor, mask: Tensor, cache: Any, most: int, ends: Sequence[int]) -> Tensor:
+def extended(
+    model: Any, ids: Tensor, mask: Tensor, cache: Any, most: int, ends: Sequence[int], draws: Draws | None = None
+) -> Tensor:
     """The ids with at most so many more, by transformers' own generation, under no settings but ours."""
+    drawn = {"logits_processor": draws.processors()} if draws else {}
     keep = model.generation_config  # a model's own sampling settings must not leak into a measurement
     model.generation_config = settings(most, ends)
     try:
-        out: Tensor = model.generate(input_ids=ids, attention_mask=mask, past_key_values=cache)
+        out: Tensor = model.generate(input_ids=ids, attention_mask=mask, past_key_values=cache, **drawn)
         return out
     finally:
         model.generation_config = keep

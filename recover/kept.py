@@ -19,7 +19,7 @@ def ask_once(interview: Interview, name: str, folder: Path, store: Path, notify:
     """
     files = {
         transcript.place(folder, name, ask.prompts.name): store / interview.manifest.key(name, ask.prompts.name)
-        for ask in interview.asks
+        for ask in interview.asks[name]
     }
     alone = {n: model for n, model in interview.models.items() if n == name and isinstance(model, Checkpoint)}
     with held(store / ".lock"):

@@ -7,18 +7,23 @@ prompts of its own; what they say is compared between checkpoints like any other
 
 import contextlib
 import functools
+import hashlib
 import importlib
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recover import loading
+from recover import loading, transcript
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError, Undecided, few
 from recover.progress import Notify, counter, silent
+from recover.rundir import Manifest
 
 if TYPE_CHECKING:
     import torch
@@ -51,6 +56,27 @@ class Loaded:
     found: Mapping[str, Any]  # what the harness's task manager returned
     own: Any  # the one task in it
 
+    @property
+    def name(self) -> str:
+        """The task as a result names it."""
+        return f"{PREFIX}{self.task.name}"
+
+    @property
+    def digest(self) -> str:
+        """A hash of what the task asks and how it scores: its configuration, documents, examples and the harness."""
+        with _quiet():
+            shots = self.own.fewshot_docs() if self.own.get_config("num_fewshot") else None
+        told = {
+            "harness": version("lm_eval"),
+            "config": self.own.dump_config(),
+            "documents": list(islice(self.own.eval_docs, self.task.limit)),
+            "examples": list(shots or ()),
+            "metric": self.metric,
+            "seed": self.seed,
+        }
+        text = json.dumps(told, sort_keys=True, default=str)
+        return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()  # an address is of one process
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -59,6 +85,26 @@ class Scores:
     name: str
     metric: str
     values: Mapping[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The scores in a folder, each under the key that a manifest gives it."""
+
+    folder: Path
+    manifest: Manifest
+
+    def scores(self, model: str, task: Loaded) -> list[float] | None:
+        """A model's scores, if they are there."""
+        place = transcript.scores_place(self.folder, model, task.name)
+        return transcript.scored(place, self.manifest.score_key(model, task.name))
+
+    def add(self, model: str, task: Loaded, scores: list[float]) -> None:
+        """Keep a model's scores."""
+        place = transcript.scores_place(self.folder, model, task.name)
+        place.unlink(missing_ok=True)
+        key = self.manifest.score_key(model, task.name)
+        transcript.append(place, [transcript.Scored(id=task.name, key=key, scores=scores)])
 
 
 def parse(spec: str) -> LmTask:
@@ -136,19 +182,25 @@ def measure(
     device: "torch.device",
     offload: str = "auto",
     notify: Notify = silent,
+    kept: Kept | None = None,
 ) -> list[Scores]:
-    """The scores of all checkpoints on all tasks; one model is in memory at a time, and none if there is no task."""
+    """The scores of all checkpoints on all tasks; one model is in memory at a time, and none whose scores are kept."""
     values: list[dict[str, list[float]]] = [{} for _ in tasks]
     for name, checkpoint in models.items() if tasks else ():
-        streamed = loading.pick_offload(offload, checkpoint, dtype, device)
-        model = loading.load_model(checkpoint, dtype, device, offload=streamed)
-        tokenizer = loading.load_tokenizer(checkpoint)
+        there = [kept.scores(name, task) if kept else None for task in tasks]
+        model = tokenizer = None
+        if None in there:
+            streamed = loading.pick_offload(offload, checkpoint, dtype, device)
+            model = loading.load_model(checkpoint, dtype, device, offload=streamed)
+            tokenizer = loading.load_tokenizer(checkpoint)
         with counter(notify, f"asking the {name} model", len(tasks), "lm-eval") as advance:
-            for task, found in zip(tasks, values, strict=True):
-                found[name] = _scores(task, model, tokenizer)
+            for task, known, found in zip(tasks, there, values, strict=True):
+                found[name] = _scores(task, model, tokenizer) if known is None else known
+                if kept and known is None:
+                    kept.add(name, task, found[name])
                 advance(1)
         del model
-    return [Scores(f"{PREFIX}{t.task.name}", t.metric, v) for t, v in zip(tasks, values, strict=True)]
+    return [Scores(task.name, task.metric, found) for task, found in zip(tasks, values, strict=True)]
 
 
 def _scores(loaded: Loaded, model: Any, tokenizer: Any) -> list[float]:

@@ -66,6 +66,7 @@ class PromptSet:
     prompts: tuple[Prompt, ...]
     sha256: str  # of the prompts' canonical JSON, so that a set is the same set in whatever file it came
     dropped: int = 0  # rows of the file left out because an earlier row asks the same
+    samples: int = 1  # how often each prompt is in the set (see `repeated`)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -121,6 +122,15 @@ def prefilled(prompts: PromptSet, words: str | None) -> PromptSet:
     if not words:
         return prompts
     return make_set(prompts.name, [replace(prompt, prefill=words) for prompt in prompts], prompts.dropped)
+
+
+def repeated(prompts: PromptSet, samples: int) -> PromptSet:
+    """The same set with each prompt so often, to be answered anew each time; all of them are one cluster."""
+    if samples == 1:
+        return prompts
+    numbered = ((prompt, f"{prompt.id}#{n}") for prompt in prompts for n in range(1, samples + 1))
+    each = tuple(replace(prompt, id=id_, cluster=prompt.cluster or prompt.id) for prompt, id_ in numbered)
+    return replace(prompts, prompts=each, samples=samples)
 
 
 # Reading a file -------------------------------------------------------------------------------------------------
@@ -204,6 +214,8 @@ class _Row(BaseModel):
             raise ValueError("the prompt is empty")
         if self.messages and self.messages[-1].role != "user":
             raise ValueError("the last message is not the user's")
+        if any("\ud800" <= char <= "\udfff" for turn in self.chat() for char in turn["content"]):
+            raise ValueError("the prompt holds half of a character, which no tokenizer reads")
         if self.system and any(turn.role == "system" for turn in self.messages):
             raise ValueError("the system's words are both in `system` and in `messages`")
         return self

@@ -2,8 +2,8 @@
 
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,9 @@ from recover.judges import Judge
 from recover.progress import Notify
 from recover.prompts import PromptSet, load_prompts, prefilled
 from recover.result import CheckpointInfo, Result, Tool
+from recover.sampling import Sampling
 from recover.served import Served
+from recover.speech import Mismatch
 from recover.tasks import Task, load_task
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -56,6 +58,9 @@ class Questions(BaseModel):
     seed: int = 0
     max_task_drop: Fraction = 0.05
     limit: Annotated[int, Field(ge=1)] | None = None
+    samples: Annotated[int, Field(ge=1)] = 1
+    temperature: Annotated[float, Field(ge=0, le=10)] | None = None  # 0 is greedy; by default 1 for samples
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
 
     def sets(self) -> list[PromptSet]:
         """The report sets: harmful ones, then the benign one; `limit` shortens them."""
@@ -90,13 +95,29 @@ class Questions(BaseModel):
             raise InputError("a task of lm-eval is named twice; name each once")
         return [lm_tasks.load(task.shortened(self.limit) if self.limit else task, self.seed) for task in asked]
 
+    def sampling(self) -> Sampling | None:
+        """How answers are drawn; None where they are greedy."""
+        heat = float(self.samples > 1) if self.temperature is None else self.temperature
+        if heat:
+            return Sampling(heat, 1.0 if self.top_p is None else self.top_p, self.seed)
+        if self.samples > 1:
+            raise InputError(f"--samples {self.samples} at --temperature 0 are {self.samples} times the same answer")
+        if self.top_p is not None:
+            raise InputError("--top-p is for drawn answers, and these are greedy; give a --temperature, or --samples")
+        return None
+
     def read(self) -> "Read":
         """Everything that the request names, read and checked before a model is loaded."""
-        return Read(self, self.sets(), self.the_task(), *self.critics(), self.batches(), self.harness())
+        return Read(
+            self, self.sets(), self.the_task(), *self.critics(), self.batches(), self.sampling(), self.harness()
+        )
 
     def batches(self) -> Batches:
         """How prompts are put together: `auto` is continuous batching on an accelerator."""
-        accelerated = self.batching == "auto" and loading.pick_device(self.device).type != "cpu"
+        greedy = self.sampling() is None
+        if self.batching == "continuous" and not greedy:
+            raise InputError("continuous batches give greedy answers only; draw samples with --batching static")
+        accelerated = self.batching == "auto" and greedy and loading.pick_device(self.device).type != "cpu"
         return Batches(continuous=self.batching == "continuous" or accelerated)
 
 
@@ -110,9 +131,10 @@ class Read:
     critics: Sequence[Judge]
     calibration: Calibration | None
     batches: Batches
+    sampling: Sampling | None = None
     harness: Sequence[lm_tasks.Loaded] = ()
 
-    def prepare(self, models: Models) -> Interview:
+    def prepare(self, models: Models, apart: Collection[Mismatch] = ()) -> Interview:
         """What the request asks of checkpoints, checked before a model is loaded."""
         asked = self.request
         if self.harness and len(_weights(models)) < len(models):
@@ -120,7 +142,7 @@ class Read:
                 f"--task {lm_tasks.PREFIX}... compares likelihoods, which takes a model's weights; leave it out with "
                 "--backend, or name checkpoints"
             )
-        return asking.prepare(
+        interview = asking.prepare(
             models,
             self.sets,
             self.task,
@@ -131,12 +153,16 @@ class Read:
             device=asked.device,
             offload=asked.offload,
             batches=self.batches,
+            samples=asked.samples,
+            sampling=self.sampling,
+            apart=apart,
         )
+        return replace(interview, tasks={task.name: task.digest for task in self.harness})
 
     def conduct(
         self, interview: Interview, folder: Path | None, notify: Notify, leakage: Mapping[str, int] | None = None
     ) -> Evaluation:
-        """Evaluate as the request says; answers and verdicts are kept in `folder`, scores of the harness are not."""
+        """Evaluate as the request says; answers, verdicts and scores are kept in `folder`."""
         found = evaluation.conduct(
             interview,
             folder=folder,
@@ -147,7 +173,8 @@ class Read:
             notify=notify,
         )
         models, kind, place = _weights(interview.models), interview.dtype, interview.device
-        scores = lm_tasks.measure(self.harness, models, kind, place, interview.offload, notify)
+        kept = lm_tasks.Kept(folder, interview.manifest) if folder else None
+        scores = lm_tasks.measure(self.harness, models, kind, place, interview.offload, notify, kept)
         return evaluation.with_scores(found, scores, self.request.max_task_drop, self.request.seed)
 
     def result(self, models: Models, found: Evaluation, exit_code: int, command: str | None, seconds: float) -> Result:
@@ -199,6 +226,8 @@ def _of_served(models: Models) -> list[str]:
 def _settings(asked: Questions) -> dict[str, Any]:
     """The request as JSON, with the hash of a chat template that a file gave."""
     told: dict[str, Any] = asked.model_dump(mode="json", exclude={"batching"}, exclude_none=True)
+    if drawn := asked.sampling():
+        told |= vars(drawn)
     if asked.chat_template and Path(asked.chat_template).is_file():
         told["chat_template_sha256"] = hashlib.sha256(Path(asked.chat_template).read_bytes()).hexdigest()
     return told

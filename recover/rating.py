@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recover import artifact, report, rundir, viewer
-from recover.asking import Models
+from recover.asking import Interview, Models
 from recover.checkpoint import Checkpoint
 from recover.errors import Exit, InputError
 from recover.pair import open_checkpoint
@@ -14,6 +14,7 @@ from recover.progress import Notify, silent
 from recover.questions import Questions
 from recover.result import Result
 from recover.served import models as served_models
+from recover.speech import Mismatch
 
 NAMES = {1: ("model",), 2: ("aligned", "tuned"), 3: ("aligned", "tuned", "restored")}
 
@@ -26,6 +27,7 @@ class Rating(Questions):
     out: Path | None = None
     overwrite: bool = False
     backend: str | None = None
+    allow_mismatch: tuple[Mismatch, ...] = ()
 
 
 def rate(request: Rating, *, command: str | None = None, notify: Notify = silent) -> Result:
@@ -40,14 +42,25 @@ def rate(request: Rating, *, command: str | None = None, notify: Notify = silent
     if out:
         inputs = [place for c in models.values() if isinstance(c, Checkpoint) for place in (c.path, c.root)]
         artifact.check_place(out, inputs, request.overwrite or rundir.begun(out))
-    interview = questions.prepare(models)
+    interview = questions.prepare(models, request.allow_mismatch)
     with rundir.opened(out, interview.manifest, request.overwrite) if out else contextlib.nullcontext():
         asked = questions.conduct(interview, out, notify)
         result = questions.result(models, asked, Exit.OK, command, time.monotonic() - started)
+        result = result.model_copy(update={"warnings": [*_apart(interview), *result.warnings]})
         if out:
             viewer.write(result, out)
             report.write(result, out)
     return result
+
+
+def _apart(interview: Interview) -> list[str]:
+    """What was allowed to differ and does."""
+    first, *_ = interview.voices
+    return [
+        f"{name} was asked with other settings than {first} ({', '.join(found)}), as was allowed: rates may differ "
+        "because of it"
+        for name, found in interview.apart.items()
+    ]
 
 
 def _named(request: Rating, names: Sequence[str]) -> Models:
@@ -62,6 +75,6 @@ def _named(request: Rating, names: Sequence[str]) -> Models:
 
 def _check_served(request: Rating) -> None:
     """Refuse options that are the server's to decide."""
-    ours = ("chat_template", "config", "dtype", "device", "offload", "batching")
+    ours = ("allow_mismatch", "chat_template", "config", "dtype", "device", "offload", "batching")
     if moot := [f"--{f.replace('_', '-')}" for f in ours if getattr(request, f) != Rating.model_fields[f].default]:
         raise InputError(f"found {', '.join(moot)} beside --backend, where the server decides; leave {moot[0]} out")

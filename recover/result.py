@@ -22,7 +22,7 @@ def _finite(value: JsonValue) -> JsonValue:
 
 
 Json = Annotated[JsonValue, AfterValidator(_finite)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # what every reader of JSON can hold
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[float, float]
 Levels = dict[str, Fraction | None]  # checkpoint name -> fraction
@@ -224,16 +224,35 @@ class SetReport(_Part):
     name: str
     expect: Expect | None
     n: Count
+    samples: Annotated[int, Field(ge=1)] = 1  # answers to each of the n prompts
+    effective_n: Annotated[float, Field(gt=0)] | None = None  # what all answers are worth, where some belong together
     sha256: str | None = None
     leakage: Count | None = None  # prompts that also are, nearly or exactly, in a capture or validation set
     rates: dict[str, Rates]
     pairs: list[PairReport] = []
     by_category: list[CategoryReport] = []
 
+    @model_validator(mode="after")
+    def _samples_are_no_prompts(self) -> Self:
+        if self.effective_n is None and self.samples > 1:
+            raise ValueError("several samples of a prompt need an effective_n")
+        if self.effective_n is not None and self.effective_n > self.n + 1e-9:
+            raise ValueError(f"effective_n = {self.effective_n} exceeds the {self.n} prompts")
+        return self
+
     @property
     def channel(self) -> Channel:
         """What fails on this set."""
         return channel_of_set(self.expect)
+
+    @property
+    def answers(self) -> int:
+        """How many answers each checkpoint gave."""
+        return self.n * self.samples
+
+    def effective(self, count: int) -> float | None:
+        """What so many of the answers are worth; None where each stands for itself."""
+        return None if self.effective_n is None else self.effective_n * count / self.answers
 
 
 class TaskReport(_Part):
@@ -347,7 +366,7 @@ def find(path: Path) -> Path:
 def load(path: Path) -> Result:
     """Reads a `result.json`. Raises InputError if it is not one, or one of another schema."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}; give the path of a result.json") from error
     except (ValueError, RecursionError) as error:

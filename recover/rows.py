@@ -134,6 +134,8 @@ def _parse(text: str, where: str, line: int = 1) -> Any:
         raise InputError(
             f"{where}, line {line + error.lineno - 1}: invalid JSON ({error.msg}, column {error.colno}); correct it."
         ) from error
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        raise InputError(f"{where}, line {line} holds what no prompt set does ({error}); correct it.") from error
 
 
 def _read_jsonl(data: bytes, where: str) -> list[Any]:
@@ -160,7 +162,8 @@ def _read_csv(data: bytes, where: str, delimiter: str = ",") -> list[Any]:
         return [row for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise InputError(
-            f"{where}, line {reader.line_num}: invalid CSV ({error}); quote cells that hold quotes or line breaks."
+            f"{where}, line {reader.line_num}: invalid CSV ({error}); quote cells that hold quotes or line breaks, and "
+            f"leave out those over {csv.field_size_limit():,} characters."
         ) from error
 
 

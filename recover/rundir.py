@@ -33,6 +33,7 @@ class Asked(_Part):
     prompts: int
     max_new_tokens: int
     batches: str  # hash of the prompts' tokens, batch by batch: answers depend on who shares a batch
+    sampling: dict[str, float] = {}  # temperature, top_p and seed; nothing where answers are greedy
 
 
 class Manifest(_Part):
@@ -45,16 +46,32 @@ class Manifest(_Part):
     checkpoints: dict[str, str]  # name -> fingerprint
     sets: dict[str, Asked]
     judges: tuple[str, ...]
+    apart: dict[str, dict[str, str]] = {}  # model -> how it is asked, if not as the first one is
+    tasks: dict[str, str] = {}  # tasks of the harness -> hash of what they ask and how they score
 
     def key(self, model: str, prompts: str) -> str:
         """The hash of everything that a model's answers to a set depend on."""
-        parts = [self.reading, self.checkpoints[model], self.sets[prompts].model_dump()]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return _hash([*self._of(model), self.sets[prompts].model_dump()])
+
+    def score_key(self, model: str, task: str) -> str:
+        """The hash of everything that a model's scores on a task of the harness depend on."""
+        return _hash([*self._of(model), self.tasks[task]])
+
+    def _of(self, model: str) -> list[object]:
+        """What all that a model says depends on."""
+        return [self.reading, self.checkpoints[model], self.apart.get(model)]
 
     def keys(self) -> set[str]:
-        """The keys of all answers that would be given again: those of a server may come from other weights by then."""
+        """The keys of all answers and scores that would be given again: those of a server may come from other weights
+        by then.
+        """
         known = [name for name, fingerprint in self.checkpoints.items() if not fingerprint.startswith("openai:")]
-        return {self.key(model, prompts) for model in known for prompts in self.sets}
+        answers = {self.key(model, prompts) for model in known for prompts in self.sets}
+        return answers | {self.score_key(model, task) for model in known for task in self.tasks}
+
+
+def _hash(parts: list[object]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def begun(out: Path) -> bool:
@@ -67,8 +84,8 @@ def begun(out: Path) -> bool:
 def opened(out: Path, manifest: Manifest, overwrite: bool = False) -> Iterator[None]:
     """Hold a run directory: begin it, or go on with it where it was begun by the same manifest.
 
-    With `overwrite` everything goes but answers and verdicts that this run would give again. Raises InputError if
-    something else lies there, Undecided if another process holds it or the disk is full.
+    With `overwrite` everything goes but answers, verdicts and scores that this run would give again. Raises InputError
+    if something else lies there, Undecided if another process holds it or the disk is full.
     """
     if overwrite and not out.is_dir():
         out.unlink(missing_ok=True)
@@ -88,7 +105,7 @@ def opened(out: Path, manifest: Manifest, overwrite: bool = False) -> Iterator[N
 
 
 def _clear(out: Path, keys: set[str]) -> None:
-    """Empty a directory, the result first, of all but answers and verdicts with these keys."""
+    """Empty a directory, the result first, of all but answers, verdicts and scores with these keys."""
     (out / RESULT).unlink(missing_ok=True)
     for path in sorted(out.rglob("*"), reverse=True):  # what lies in a directory comes before it
         if path.is_dir() and not path.is_symlink():
@@ -99,9 +116,9 @@ def _clear(out: Path, keys: set[str]) -> None:
 
 
 def _holds(path: Path, out: Path, keys: set[str]) -> bool:
-    """Whether a file holds answers or verdicts with one of these keys."""
-    kept = path.relative_to(out).parts[0] in ("answers", "verdicts") and path.is_file() and not path.is_symlink()
-    return kept and transcript.key_of(path) in keys
+    """Whether a file holds answers, verdicts or scores with one of these keys."""
+    kept = path.relative_to(out).parts[0] in ("answers", "verdicts", "scores")
+    return kept and path.is_file() and not path.is_symlink() and transcript.key_of(path) in keys
 
 
 def _begin(out: Path, manifest: Manifest) -> None:

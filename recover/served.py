@@ -14,7 +14,8 @@ from recover.errors import InputError, Undecided
 from recover.generate import CLOSE, OPEN, ROWS, split_thinking
 from recover.progress import Advance, nowhere
 from recover.prompts import Answer, Prompt, digest
-from recover.server import Client, Completion, Rejected, checked_url
+from recover.sampling import Sampling
+from recover.server import GREEDY, Client, Completion, Rejected, checked_url
 from recover.tasks import MOST_NEW_TOKENS, Task
 
 PATIENCE = 600.0  # seconds for one answer: a server on a CPU takes its time
@@ -58,16 +59,23 @@ class Chat:
         return MOST_NEW_TOKENS
 
     def answers(
-        self, model: Served, prompts: Sequence[Prompt], tokens: int, advance: Advance = nowhere
+        self,
+        model: Served,
+        prompts: Sequence[Prompt],
+        tokens: int,
+        advance: Advance = nowhere,
+        sampling: Sampling | None = None,
     ) -> list[Answer]:
-        """Greedy answers of at most `tokens` new tokens, in the prompts' order. Raises Undecided, InputError."""
+        """Answers of at most `tokens` new tokens, in the prompts' order: greedy, or drawn by the server, each by a seed
+        of its own. Raises Undecided, InputError.
+        """
         if filled := [prompt.id for prompt in prompts if prompt.prefill]:
             raise InputError(
                 f"{filled[0]} has a prefill, which the chat protocol cannot carry; evaluate the weights themselves, or "
                 "leave prefills out"
             )
         told = []
-        for answer in model.client.each(lambda prompt: _answer(model, prompt, tokens), prompts):
+        for answer in model.client.each(lambda prompt: _answer(model, prompt, tokens, sampling), prompts):
             told.append(answer)
             advance(1)
         return _without_thoughts(told)
@@ -87,12 +95,12 @@ def models(backend: str, names: Sequence[str]) -> list[Served]:
     return [Served(client, spec["model"] or name) for name in names]
 
 
-def _answer(model: Served, prompt: Prompt, tokens: int) -> Answer:
+def _answer(model: Served, prompt: Prompt, tokens: int, sampling: Sampling | None) -> Answer:
     """One answer as the server tells it. Whether it counts the token that ends it is the server's way."""
+    drawn = {**vars(sampling), "seed": sampling.seed_of(prompt.id)} if sampling else GREEDY
+    turns = [dict(turn) for turn in prompt.messages]
     try:
-        reply = Completion.model_validate_json(
-            model.client.chat(model.model, [dict(turn) for turn in prompt.messages], tokens)
-        )
+        reply = Completion.model_validate_json(model.client.chat(model.model, turns, tokens, drawn))
         choice, usage = reply.choices[0], reply.usage
     except Rejected as error:
         raise Undecided(f"{model.path} gave no answer to {prompt.id}: {error}; leave the prompt out") from error

@@ -12,7 +12,7 @@ import random
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ _LONGEST = 60.0  # seconds to wait between two tries, whatever the server asks f
 _BYTES = 1_000_000  # of a reply that are read
 _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 _REFUSED = {301, 302, 303, 307, 308, 401, 403, 404}
+GREEDY = {"temperature": 0.0}  # as servers call it
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -106,9 +107,11 @@ class Client:
         except (ValidationError, IndexError, Rejected) as error:
             raise Undecided(f"{self.url} does not list its models; name one: openai:{self.url},model=NAME") from error
 
-    def chat(self, model: str, messages: Sequence[dict[str, str]], max_tokens: int) -> bytes:
-        """The reply to a conversation, at temperature 0. Raises Rejected, Undecided, InputError."""
-        body = {"model": model, "messages": list(messages), "temperature": 0, "max_tokens": max_tokens}
+    def chat(
+        self, model: str, messages: Sequence[dict[str, str]], max_tokens: int, drawn: Mapping[str, float] = GREEDY
+    ) -> bytes:
+        """The reply to a conversation, drawn as the protocol's names say. Raises Rejected, Undecided, InputError."""
+        body = {"model": model, "messages": list(messages), "max_tokens": max_tokens, **drawn}
         return self._send("chat/completions", json.dumps(body).encode())
 
     def each(self, ask: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:

@@ -1,18 +1,22 @@
 """One way of asking for all checkpoints: one tokenizer, one chat template, one way of reading answers."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from recover import generate, loading, parallel
 from recover.checkpoint import Checkpoint
-from recover.errors import Undecided
+from recover.errors import InputError, Undecided
 from recover.generate import Batches
 from recover.judges import is_refusal
 from recover.progress import Advance, nowhere
 from recover.prompts import Answer, Prompt, digest, encode, resolve_template
+from recover.sampling import Drawing, Sampling
 from recover.tasks import Task, max_new_tokens
+
+Mismatch = Literal["tokenizer", "chat-template"]  # what checkpoints may be allowed to have apart
 
 
 @dataclass(frozen=True)
@@ -23,24 +27,38 @@ class Speech:
     template: str | None
     ends: tuple[int, ...]
     batches: Batches = field(default_factory=Batches)
+    positions: int | None = None  # that the models have for a prompt and its answer, where they say so
 
     @staticmethod
     def of(checkpoints: Sequence[Checkpoint], template: str | None, batches: Batches | None = None) -> "Speech":
         """Load the checkpoints' tokenizers; Undecided unless they read the same text as the same tokens."""
-        homes = {c.home: loading.load_tokenizer(c) for c in checkpoints}
-        tokenizers = list(homes.values())
-        first = tokenizers[0]
-        for other in tokenizers[1:]:
-            added = set(other.get_added_vocab()) ^ set(first.get_added_vocab())
-            shared = {t: i for t, i in first.get_vocab().items() if t not in added}
-            theirs = other.get_vocab()
-            if any(theirs.get(t) != i for t, i in shared.items()):
-                raise Undecided(
-                    f"{checkpoints[0].home} and {checkpoints[-1].home} have different tokenizers; rates of models that "
-                    "read a prompt differently cannot be compared; give both checkpoints the same tokenizer"
-                )
-        ends = loading.end_tokens(checkpoints[0], first)
-        return Speech(first, resolve_template(tokenizers, template), tuple(ends), batches or Batches())
+        tokenizers = _tokenizers(checkpoints)
+        _require_the_same(tokenizers)
+        first, *_ = tokenizers.values()
+        chosen = resolve_template([*tokenizers.values()], template)
+        ends = tuple(loading.end_tokens(checkpoints[0], first))
+        return Speech(first, chosen, ends, batches or Batches(), _positions(checkpoints))
+
+    @staticmethod
+    def of_each(
+        checkpoints: Mapping[str, Checkpoint],
+        template: str | None,
+        batches: Batches | None,
+        apart: Collection[Mismatch],
+    ) -> "dict[str, Speech]":
+        """A way of asking for each checkpoint, by its name: one for all, but for what they may have `apart`."""
+        if not apart:
+            return dict.fromkeys(checkpoints, Speech.of([*checkpoints.values()], template, batches))
+        tokenizers = _tokenizers([*checkpoints.values()])
+        if "tokenizer" not in apart:
+            _require_the_same(tokenizers)
+        voices = {}
+        for name, checkpoint in checkpoints.items():
+            own = tokenizers[checkpoint.home]
+            chosen = resolve_template([own] if "chat-template" in apart else [*tokenizers.values()], template)
+            ends = tuple(loading.end_tokens(checkpoint, own))
+            voices[name] = Speech(own, chosen, ends, batches or Batches(), _positions([checkpoint]))
+        return voices
 
     def encode(self, prompts: Iterable[Prompt]) -> list[list[int]]:
         """Token ids of each prompt, ready for an answer."""
@@ -57,8 +75,17 @@ class Speech:
         return {**{name: digest(part) for name, part in parts.items()}, "batching": way}
 
     def composition(self, prompts: Sequence[Prompt]) -> tuple[list[list[int]], str]:
-        """Which prompts are asked together, by their places, and a hash of all their tokens in this order."""
+        """Which prompts are asked together, by their places, and a hash of all their tokens in this order.
+
+        InputError if one leaves no room for an answer.
+        """
         ids = self.encode(prompts)
+        for prompt, tokens in zip(prompts, ids, strict=True):
+            if self.positions and len(tokens) >= self.positions:
+                raise InputError(
+                    f"the prompt {prompt.id} has {len(tokens)} tokens, and the models have {self.positions} positions; "
+                    "expected room for an answer; shorten the prompt or leave it out"
+                )
         places = self._shares(ids, 1)
         return places, digest([[ids[place] for place in batch] for batch in places])
 
@@ -78,17 +105,22 @@ class Speech:
         return [*ids, *self.ends[:1]]
 
     def continuations(
-        self, model: Any, prompts: Sequence[Sequence[int]], tokens: int, advance: Advance = nowhere
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        tokens: int,
+        advance: Advance = nowhere,
+        drawing: Drawing | None = None,
     ) -> list[list[int]]:
-        """Greedy answers as tokens; several processes share the batches."""
+        """Answers as tokens, greedy or drawn; several processes share the batches."""
         told: dict[int, list[int]] = {}
         alone = parallel.world() == 1
         shares = self._shares(prompts, parallel.world())
 
         def ask(places: Sequence[int]) -> tuple[list[list[int]], Batches]:
-            asked = [prompts[place] for place in places]
-            tell = advance if alone else nowhere
-            return generate.continuations(model, asked, tokens, self.ends, tell, self.batches), self.batches
+            asked, tell = [prompts[place] for place in places], advance if alone else nowhere
+            draws = drawing.of(places) if drawing else None
+            return generate.continuations(model, asked, tokens, self.ends, tell, self.batches, draws), self.batches
 
         for places, (answers, batches) in zip(shares, parallel.mapped(ask, shares), strict=True):
             self.batches.meet(batches)
@@ -97,11 +129,18 @@ class Speech:
                 advance(len(places))
         return [told[place] for place in range(len(prompts))]
 
-    def answers(self, model: Any, prompts: Iterable[Prompt], tokens: int, advance: Advance = nowhere) -> list[Answer]:
-        """Greedy answers of at most `tokens` new tokens, in the prompts' order."""
+    def answers(
+        self,
+        model: Any,
+        prompts: Iterable[Prompt],
+        tokens: int,
+        advance: Advance = nowhere,
+        sampling: Sampling | None = None,
+    ) -> list[Answer]:
+        """Answers of at most `tokens` new tokens, greedy or drawn, in the prompts' order."""
         prompts = list(prompts)
-        asked = self.encode(prompts)
-        told = self.continuations(model, asked, tokens, advance)
+        asked, drawing = self.encode(prompts), sampling.drawing(prompt.id for prompt in prompts) if sampling else None
+        told = self.continuations(model, asked, tokens, advance, drawing)
         return [self._answer(*each) for each in zip(prompts, asked, told, strict=True)]
 
     def _answer(self, prompt: Prompt, asked: Sequence[int], told: Sequence[int]) -> Answer:
@@ -111,3 +150,28 @@ class Speech:
     def refuses(self, tokens: Sequence[int]) -> bool:
         """Whether an answer's tokens read as a refusal."""
         return is_refusal(self.tokenizer.decode(tokens, skip_special_tokens=True))
+
+
+def _tokenizers(checkpoints: Sequence[Checkpoint]) -> dict[Path, Any]:
+    """The tokenizers of some checkpoints, by where they are from."""
+    return {checkpoint.home: loading.load_tokenizer(checkpoint) for checkpoint in checkpoints}
+
+
+def _positions(checkpoints: Sequence[Checkpoint]) -> int | None:
+    """The fewest positions that one of the checkpoints has; None if no configuration tells."""
+    told = [c.config.get(name) for c in checkpoints for name in ("max_position_embeddings", "n_positions")]
+    return min((size for size in told if isinstance(size, int)), default=None)
+
+
+def _require_the_same(tokenizers: Mapping[Path, Any]) -> None:
+    """Undecided unless all read the same text as the same tokens; what one of them has added is its own."""
+    (home, first), *others = tokenizers.items()
+    for place, other in others:
+        added = set(other.get_added_vocab()) ^ set(first.get_added_vocab())
+        shared = {t: i for t, i in first.get_vocab().items() if t not in added}
+        theirs = other.get_vocab()
+        if any(theirs.get(t) != i for t, i in shared.items()):
+            raise Undecided(
+                f"{home} and {place} have different tokenizers; rates of models that read a prompt differently cannot "
+                "be compared; give both checkpoints the same tokenizer, or evaluate with --allow-mismatch tokenizer"
+            )

@@ -5,6 +5,7 @@ cannot be (k > n, n < 0) are programming errors and raise ValueError; an empty s
 rate of nothing is not 0.
 """
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from math import fsum, hypot, sqrt
@@ -34,13 +35,16 @@ class Measurement:
         _not_empty(self.name, self.n)
 
 
-def rate(name: str, k: int, n: int, unscored: int = 0) -> Measurement:
-    """Return the rate k / n with its Wilson 95 % interval.
+def rate(name: str, k: int, n: int, unscored: int = 0, effective: float | None = None) -> Measurement:
+    """Return the rate k / n with its Wilson 95 % interval: that of `effective` items, if the n are worth no more.
 
     Source: Wilson, Journal of the American Statistical Association 22 (1927).
     """
     _not_empty(name, n)
-    low, high = _wilson(k, n, 0.95)
+    if effective is not None and effective < n:
+        low, high = _wilson_at(k / n, effective)
+    else:
+        low, high = binomtest(k, n).proportion_ci(0.95, method="wilson")
     return Measurement(name, k / n, n, low, high, unscored)
 
 
@@ -49,7 +53,7 @@ def clustered(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0)
 
     Whole clusters are drawn again (a percentile bootstrap of hits over items), so that many items of few clusters say
     little. The interval is at least that of independent items: a bootstrap is too narrow where hits are rare. Where all
-    items are alike there is nothing to draw from, and a cluster counts as one item. Source: Davison and Hinkley,
+    items are alike there is nothing to draw from, and they count as their `effective_n`. Source: Davison and Hinkley,
     Bootstrap Methods and their Application (1997), section 3.8.
     """
     _not_empty("clustered rate", len(hits))
@@ -59,18 +63,32 @@ def clustered(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0)
     positive = np.bincount(owner, weights=hits).astype(np.float64)
     share = float(positive.sum() / sizes.sum())
     if share in (0.0, 1.0) or len(known) == 1:
-        return _wilson_at(share, len(known))
+        return _wilson_at(share, effective_n(clusters))
     low, high = _bootstrap((positive, sizes), _ratio, seed, "two-sided")
     alone = _wilson_at(share, len(hits))
     return min(low, alone[0]), max(high, alone[1])
 
 
-def upper95(k: int, n: int) -> float:
+def effective_n(clusters: Sequence[Hashable]) -> float:
+    """Return how many independent items these are worth at the least: those of one cluster may all be alike.
+
+    Clusters of one size are worth an item each; of others the items are worth n^2 / sum(size^2), by which copies
+    inflate the variance of a mean. No outcome changes it, so a bound for so many items rises with every hit. Source:
+    Kish, Survey Sampling (1965), the design effect for an intraclass correlation of 1.
+    """
+    sizes = Counter(clusters).values()
+    return sum(sizes) ** 2 / sum(size * size for size in sizes) if sizes else 0.0
+
+
+def upper95(k: int, n: int, effective: float | None = None) -> float:
     """Return the one-sided 95 % Clopper-Pearson upper bound of a rate of which k of n were seen.
 
-    Exact: a true rate above the bound gives k or fewer with a probability below 5 %.
+    Exact: a true rate above the bound gives k or fewer with a probability below 5 %. Items that are worth fewer
+    independent ones, their `effective_n`, give the bound of so many with the same rate.
     """
     _not_empty("upper bound", n)
+    if effective is not None and effective < n:
+        return _upper_at(k / n, effective)
     return float(binomtest(k, n, alternative="less").proportion_ci(0.95, method="exact").high)
 
 
@@ -88,6 +106,8 @@ class TwoPhase:
     limit is the root of the squared distances. The first is that of a rate of n items, the second that of missed /
     sampled times negatives / n, with the finite population's factor sqrt(1 - sampled / negatives). So they are the
     limits of an ordinary rate where every negative was looked at, and keep a width where none was found positive.
+    Items that are worth fewer independent ones, their `effective` number, widen the first; the second tells of these
+    very items, whatever they are worth.
     The estimator is that of double sampling for stratification: Cochran, Sampling Techniques (1977), chapter 12.
     """
 
@@ -96,6 +116,7 @@ class TwoPhase:
     negatives: int = 0
     sampled: int = 0
     missed: int = 0
+    effective: float | None = None
 
     def __post_init__(self) -> None:
         _not_empty("two-phase rate", self.n)
@@ -117,7 +138,7 @@ class TwoPhase:
     @property
     def ci95(self) -> tuple[float, float]:
         """The 95 % interval of the rate, of Wilson's limits."""
-        first = _wilson_at(self.rate, self.n)
+        first = _wilson_at(self.rate, self.effective or self.n)
         second = _wilson_at(self.share, self.sampled) if self.sampled else (0.0, 0.0)
         scale = self._unseen / self.n
         down = hypot(self.rate - first[0], scale * (self.share - second[0]))
@@ -128,8 +149,8 @@ class TwoPhase:
     def upper95(self) -> float:
         """The one-sided 95 % upper bound of the rate, of Clopper and Pearson's bounds."""
         if self.sampled == self.negatives:
-            return upper95(self.confirmed + self.missed, self.n)
-        first = _upper_at(self.rate, self.n) - self.rate
+            return upper95(self.confirmed + self.missed, self.n, self.effective)
+        first = _upper_at(self.rate, self.effective or self.n) - self.rate
         second = self._unseen / self.n * (_upper_at(self.share, self.sampled) - self.share)
         return min(1.0, self.rate + hypot(first, second))
 
@@ -161,19 +182,20 @@ def mcnemar(b: int, c: int) -> float:
 
 
 def paired_difference(
-    both: int, only_first: int, only_second: int, neither: int, level: float = 0.95
+    both: int, only_first: int, only_second: int, neither: int, level: float = 0.95, effective: float | None = None
 ) -> tuple[float, float, float]:
     """Return p2 - p1 of two rates measured on the same items, and the two limits of its interval.
 
     `both` items are positive in both measurements, `only_first` in the first alone, and so on. Source: Newcombe,
     Statistics in Medicine 17 (1998) 2635-2650, method 10: the two Wilson intervals, combined with their correlation.
+    Items that are worth fewer independent ones, their `effective_n`, give the limits of so many.
     """
     n = both + only_first + only_second + neither
     _not_empty("paired difference", n)
-    first, second = both + only_first, both + only_second
-    (low1, high1), (low2, high2) = _wilson(first, n, level), _wilson(second, n, level)
-    p1, p2 = first / n, second / n
-    phi = _phi(both, only_first, only_second, neither)
+    worth = n if effective is None else effective
+    p1, p2 = (both + only_first) / n, (both + only_second) / n
+    (low1, high1), (low2, high2) = _wilson_at(p1, worth, level), _wilson_at(p2, worth, level)
+    phi = _phi(*(count * worth / n for count in (both, only_first, only_second, neither)))
     down = _combine(p2 - low2, high1 - p1, phi)
     up = _combine(high2 - p2, p1 - low1, phi)
     difference = (only_second - only_first) / n
@@ -242,31 +264,26 @@ def _not_empty(name: str, n: int) -> None:
         raise Undecided(f"'{name}' has no scored item to be measured on; at least one is needed.")
 
 
-def _wilson(k: int, n: int, level: float) -> tuple[float, float]:
-    interval = binomtest(k, n).proportion_ci(level, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def _wilson_at(p: float, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % limits of a rate p of n, where p * n need not be a whole number."""
-    z = float(norm.ppf(0.975))
+def _wilson_at(p: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's limits of a rate p of n, where neither n nor p * n need be a whole number."""
+    z = float(norm.ppf((1 + level) / 2))
     middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
 
 
-def _upper_at(p: float, n: int) -> float:
-    """Return `upper95` of a rate p of n, where p * n need not be a whole number."""
+def _upper_at(p: float, n: float) -> float:
+    """Return `upper95` of a rate p of n, where neither n nor p * n need be a whole number."""
     return 1.0 if p >= 1.0 else float(beta.ppf(0.95, p * n + 1, n - p * n))
 
 
-def _phi(both: int, only_first: int, only_second: int, neither: int) -> float:
+def _phi(both: float, only_first: float, only_second: float, neither: float) -> float:
     """Return the correlation of the two measurements, a positive one shrunk by Newcombe's continuity correction."""
     n = both + only_first + only_second + neither
     first, second = both + only_first, both + only_second
     product = first * (n - first) * second * (n - second)
     if product == 0:
         return 0.0
-    covariance = float(both * neither - only_first * only_second)
+    covariance = both * neither - only_first * only_second
     return min(covariance, max(0.0, covariance - n / 2)) / sqrt(product)
 
 

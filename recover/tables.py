@@ -163,7 +163,7 @@ def _set_rows(words: str, metric: Metric, prompts: SetReport, names: list[str]) 
     rates = {name: metric(prompts.rates.get(name, Rates())) or Rate(k=0) for name in names}
     seen = {name: Cell(rate.rate, rate.ci95, rate.n) for name, rate in rates.items()}
     true = {name: Cell(rate.corrected, rate.audit.ci95 if rate.audit else None, rate.n) for name, rate in rates.items()}
-    label = f"{words}: {plain(prompts.name)}"
+    label = f"{words}: {plain(prompts.name)}" + (f", {prompts.samples} answers each" if prompts.samples > 1 else "")
     return [Row(label, "lower", seen), Row(f"{label}, corrected", "lower", true)]
 
 
@@ -174,7 +174,8 @@ def _overall(words: str, metric: Metric, sets: Iterable[SetReport], levels: Leve
 
 def _pooled(metric: Metric, sets: Iterable[SetReport], name: str, value: float | None) -> Cell:
     """The summary's value, with the interval of the pooled counts where these are what it summarises."""
-    rates = [rate for prompts in sets if name in prompts.rates and (rate := metric(prompts.rates[name]))]
+    found = [(prompts, rate) for prompts in sets if name in prompts.rates and (rate := metric(prompts.rates[name]))]
+    rates = [rate for _, rate in found if rate.n]
     k, n = sum(rate.k for rate in rates), sum(rate.n or 0 for rate in rates)
     if value is None or not n or not math.isclose(value, k / n, abs_tol=1e-9):
         return Cell(value)
@@ -182,8 +183,9 @@ def _pooled(metric: Metric, sets: Iterable[SetReport], name: str, value: float |
         return Cell(value, rates[0].ci95, n)
     from recover.stats import rate as measured
 
-    found = measured("overall", k, n)
-    return Cell(value, (found.low, found.high), n)
+    squares = sum(rate.n**2 / (prompts.effective(rate.n) or rate.n) for prompts, rate in found if rate.n)
+    pooled = measured("overall", k, n, effective=n**2 / squares)
+    return Cell(value, (pooled.low, pooled.high), n)
 
 
 def _task_row(task: TaskReport, names: list[str]) -> Row:

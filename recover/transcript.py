@@ -1,7 +1,8 @@
 """The answers of a run and the verdicts on them as files, one prompt a line, beside result.json.
 
 `answers/<model>/<set>.jsonl` grows batch by batch; `verdicts/<judge>/<model>/<set>.jsonl` comes in one piece, in the
-set's order. Whoever hands a finished output on may have changed them, so every line is checked.
+set's order, and so does `scores/<model>/<task>.jsonl`, which is a single line. Whoever hands a finished output on may
+have changed them, so every line is checked.
 """
 
 import hashlib
@@ -9,9 +10,9 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recover.errors import InputError, first_problem
 from recover.judges import Judgement, Verdict
@@ -85,6 +86,12 @@ class Ruled(_Line):
         return Judgement(self.verdict, self.refused, self.raw, self.p_harmful)
 
 
+class Scored(_Line):
+    """The line of a file in `scores/`: what a model scored on each document of a task of the harness."""
+
+    scores: list[Annotated[float, Field(ge=0, le=1)]]
+
+
 class Row(BaseModel):
     """One prompt with a model's answer, and what the judge said of it."""
 
@@ -119,6 +126,11 @@ def place(folder: Path, model: str, prompts: str) -> Path:
 def verdicts_place(folder: Path, judge: Named, model: str, prompts: str) -> Path:
     """The file of a judge's verdicts on these answers."""
     return folder / "verdicts" / _file_name(called(judge)) / _file_name(model) / f"{_file_name(prompts)}.jsonl"
+
+
+def scores_place(folder: Path, model: str, task: str) -> Path:
+    """The file of a model's scores on a task of the harness."""
+    return folder / "scores" / _file_name(model) / f"{_file_name(task)}.jsonl"
 
 
 def called(judge: Named) -> str:
@@ -183,6 +195,12 @@ def ruled(path: Path, key: str, answers: Sequence[Answer]) -> list[Ruled]:
     found = [one for one in (_whole(line, Ruled) for line in lines) if one and one.verdict is not Verdict.UNSCORED]
     wanted = [(a.id, key, text_digest(a.text)) for a in answers]
     return found if [(one.id, one.key, one.answer_sha256) for one in found] == wanted else []
+
+
+def scored(path: Path, key: str) -> list[float] | None:
+    """The scores that a file holds; None if it has none of this key."""
+    line = _whole(path.read_bytes(), Scored) if path.is_file() else None
+    return line.scores if line and line.key == key else None
 
 
 def key_of(path: Path) -> str | None:

@@ -49,8 +49,10 @@ def _items(prompts: SetReport, names: Iterable[str], judge: JudgeInfo, folder: P
     files = {name: transcript.place(folder, name, prompts.name) for name in names if name in prompts.rates}
     rows = {name: transcript.read(folder, judge, name, prompts.name) for name in files}
     for name, found in rows.items():
-        if len(found) != prompts.n:
-            raise InputError(f"{files[name]} holds {len(found)} answers, result.json counts {prompts.n}; {_OTHER}")
+        if len(found) != prompts.answers:
+            raise InputError(
+                f"{files[name]} holds {len(found)} answers, result.json counts {prompts.answers}; {_OTHER}"
+            )
     items = [Item(prompts, dict(zip(rows, answers, strict=True))) for answers in zip(*rows.values(), strict=True)]
     for number, item in enumerate(items, 1):
         if len({(row.id, row.prompt) for row in item.answers.values()}) > 1:

@@ -568,6 +568,12 @@ option("a_judge_without_program", r"'exec:nothing' names no program that can be 
 option("a_judge_twice", r"found the judges rules, rules; .* only once", "--judge", "rules", "--judge", "rules")
 option("a_password_in_a_url", r"holds more than host and path; put a key into", "--judge", "openai:http://a:b@c/v1")
 option("no_calibration", r"no\.json: cannot be read", "--calibration", "no.json")
+option("samples_of_greedy_answers", r"--samples 2 at --temperature 0 are 2 times", "--samples", 2, "--temperature", 0)
+option("a_nucleus_of_greedy_answers", r"--top-p is for drawn answers, and these are greedy", "--top-p", "0.9")
+option("no_samples", r"'--samples': 0 is not in the range x>=1", "--samples", "0")
+option("a_temperature_of_nan", r"--temperature: input should be .* found nan", "--temperature", "nan")
+option("an_empty_nucleus", r"'--top-p': 0.0 is not in the range 0<x<=1", "--top-p", "0", "--samples", "2")
+option("samples_in_continuous_batches", r"continuous batches give greedy answers only; draw samples with --batching static", "--samples", 2, "--batching", "continuous")  # fmt: skip # noqa: E501
 option("an_unknown_device", r"device abacus is not there \(.*\); use auto or cpu", "--device", "abacus")
 option("an_unknown_dtype", r"dtype float8 is not known; expected auto, float32", "--dtype", "float8")
 option("a_target_in_words", r"takes 'aligned' or a fraction from 0 to 1, found 'low'", "--target-harmful-rate", "low")
@@ -622,6 +628,52 @@ def _any_method(place: Place, method: str) -> list[object]:
     arguments = place.restore("--method", method)
     cut = arguments.index("--option")
     return [*arguments[:cut], *arguments[cut + 4 :]]
+
+
+# Files and places that clumsy hands make
+
+
+@case(r"the prompt long-1 has \d+ tokens, and the models have 512 positions; expected room for an answer")
+def a_prompt_that_fills_the_model(place: Place) -> list[object]:
+    file = write_rows(place.folder / "long.jsonl", [{"prompt": "word " * 200}])
+    return ["evaluate", "tuned", "--report-set", file, "--benign", "none"]
+
+
+@case(r"row 1: the prompt holds half of a character, which no tokenizer reads; correct the row")
+def half_a_character(place: Place) -> list[object]:
+    (place.folder / "half.jsonl").write_text('{"prompt": "a\\ud800b"}\n')
+    return ["evaluate", "tuned", "--report-set", "half.jsonl", "--benign", "none"]
+
+
+@case(r"deep.jsonl, line 1 holds what no prompt set does \(maximum recursion depth")
+def a_deep_row(place: Place) -> list[object]:
+    (place.folder / "deep.jsonl").write_text("[" * 100_000 + "\n")
+    return ["evaluate", "tuned", "--report-set", "deep.jsonl", "--benign", "none"]
+
+
+@case(r"long.jsonl, line 1 holds what no prompt set does \(Exceeds the limit")
+def a_number_of_10000_digits(place: Place) -> list[object]:
+    (place.folder / "long.jsonl").write_text('{"prompt": ' + "1" * 10_000 + "}\n")
+    return ["evaluate", "tuned", "--report-set", "long.jsonl", "--benign", "none"]
+
+
+@case(r"out exists; pass --overwrite to replace it")
+def an_output_that_is_a_link_to_nothing(place: Place) -> list[object]:
+    (place.folder / "out").symlink_to("nowhere")
+    return ["evaluate", "tuned", "--benign", "none", "--limit", "1", "-o", "out"]
+
+
+@case(r"invalid CSV \(field larger than field limit .*leave out those over 131,072 characters")
+def a_huge_cell(place: Place) -> list[object]:
+    (place.folder / "labels.csv").write_text(f"prompt,completion,label\nx,{'a ' * 100_000},1\n")
+    return ["judge", "calibrate", "--labels", "labels.csv"]
+
+
+@case(r"found the same labels twice among one.csv, two.csv; give each file once")
+def labels_that_would_count_twice(place: Place) -> list[object]:
+    for name in ("one.csv", "two.csv"):
+        (place.folder / name).write_text("prompt,completion,label\nx,No.,refused\ny,Yes of course.,answered\n")
+    return ["judge", "calibrate", "--labels", "one.csv", "--labels", "two.csv"]
 
 
 # Other commands

@@ -10,7 +10,7 @@ from test_batch_overview import HOSTILE, entry, make_batch
 from recover import overview
 from recover.overview import Entry
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install '.[browser]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install '.[dev]'")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,

@@ -8,7 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cli_pairs
+import numpy as np
 import pytest
+from cli_pairs import digest, run
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import byte_tokenizer, prompt_set, save_model, tiny_model
@@ -16,13 +19,14 @@ from tiny import byte_tokenizer, prompt_set, save_model, tiny_model
 from recover import stats
 from recover.asking import prepare
 from recover.checkpoint import Checkpoint
-from recover.errors import InputError, Undecided
+from recover.errors import Exit, InputError, Undecided
 from recover.evaluation import conduct, count, evaluate, summarise
 from recover.job import Job, judge_outcome
 from recover.judges import Judgement, Verdict, get_judge
 from recover.pair import Pair
 from recover.prompts import Answer, Prompt, make_set
 from recover.recovery import recover
+from recover.sampling import Sampling
 from recover.tasks import Task
 
 LETTERS = {v.value[0].upper(): v for v in Verdict}  # H R S D U
@@ -219,11 +223,46 @@ def test_prompts_of_one_cluster_widen_the_interval_and_nothing_else(models: Any,
     assert alone.harmful is not None
     assert found.harmful.ci95 == (0, 1)
     assert alone.harmful.ci95 == pytest.approx((0.188, 0.812), abs=0.001)
-    assert found.harmful.model_copy(update={"ci95": alone.harmful.ci95}) == alone.harmful
+    assert (found.harmful.upper95, alone.harmful.upper95) == (stats.upper95(1, 2), stats.upper95(3, 6))
+    assert (found.harmful.k, found.harmful.n, found.harmful.rate) == (3, 6, 0.5)
     half = make_set(HARM.name, [replace(prompt, cluster=None if p else "a") for p, prompt in enumerate(HARM)])
     one = evaluate({"m": models["tuned"]}, [half], judge=says(told), max_new_tokens=2).sets[0].rates["m"]
     assert one.harmful is not None
     assert one.harmful.ci95 == pytest.approx(alone.harmful.ci95, abs=0.05)
+
+
+def test_samples_of_a_prompt_count_in_its_rate_and_never_as_prompts(models: Any, says: Any) -> None:
+    """Six prompts with three answers each; where all three are alike, nothing is known that one would not tell."""
+    drawn = {"samples": 3, "sampling": Sampling(), "max_new_tokens": 2}
+    two = {name: models[name] for name in ("aligned", "tuned")}
+    judge = says("RRR" * 6, "HHHHHHHRRRRRRRRRRS")
+    asked = make_set(HARM.name, [replace(prompt, category="one") for prompt in HARM])
+    found = evaluate(two, [asked], judge=judge, **drawn).sets[0]
+    assert (found.n, found.samples, found.effective_n, found.sha256) == (6, 3, 6, asked.sha256)
+    aligned, tuned = (found.rates[name].harmful for name in two)
+    assert (tuned.k, tuned.n) == (7, 18)
+    assert aligned.upper95 == pytest.approx(stats.upper95(0, 6))
+    assert aligned.ci95 == pytest.approx((0, stats.rate("rate", 0, 6).high))
+    assert tuned.upper95 > stats.upper95(7, 18)
+    (part,) = found.by_category
+    assert (part.n, part.rates["tuned"].harmful) == (6, tuned)
+    (pair,) = found.pairs
+    assert (pair.broken, pair.neither) == (7, 11)
+    assert pair.mcnemar_p == stats.mcnemar(0, 3)
+    assert pair.ci95[1] - pair.ci95[0] > 1.5 * np.ptp(stats.paired_difference(0, 0, 7, 11)[1:])
+
+
+def test_a_task_is_answered_once_whatever_is_drawn(models: Any, says: Any, task: Task) -> None:
+    judge = says("R" * 12)
+    only = {"tuned": models["tuned"]}
+    found = evaluate(only, [HARM], task=task, judge=judge, max_new_tokens=2, samples=2, sampling=Sampling(seed=3))
+    once = evaluate(only, [HARM], task=task, judge=says("R" * 6), max_new_tokens=2)
+    assert found.tasks == once.tasks
+
+
+def test_samples_need_a_draw(models: Any) -> None:
+    with pytest.raises(InputError, match="found 2 samples of each prompt and greedy answers"):
+        evaluate(models, [HARM], samples=2)
 
 
 # What is decided from it ---------------------------------------------------------------------------------------------
@@ -283,13 +322,17 @@ def test_an_empty_request_is_refused(models: Any) -> None:
             evaluate(*nothing)
 
 
-def test_models_that_read_text_differently_are_not_compared(tmp_path: Path, models: Any) -> None:
-    place = save_model(tmp_path, tiny_model())
-    tokenizer = byte_tokenizer()
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+def swap_two_bytes(place: Path) -> None:
+    """Give a model a tokenizer that takes A for B."""
+    backend = json.loads(byte_tokenizer().backend_tokenizer.to_str())
     vocabulary = backend["model"]["vocab"]
     vocabulary["<0x41>"], vocabulary["<0x42>"] = vocabulary["<0x42>"], vocabulary["<0x41>"]
     (place / "tokenizer.json").write_text(json.dumps(backend))
+
+
+def test_models_that_read_text_differently_are_not_compared(tmp_path: Path, models: Any) -> None:
+    place = save_model(tmp_path, tiny_model())
+    swap_two_bytes(place)
     with pytest.raises(Undecided, match="different tokenizers"):
         evaluate({**models, "other": Checkpoint.open(place)}, [HARM])
 
@@ -301,6 +344,38 @@ def test_models_with_different_chat_templates_need_a_choice(tmp_path: Path, mode
     with pytest.raises(Undecided, match="2 different chat templates"):
         evaluate(both, [HARM])
     assert evaluate(both, [HARM], chat_template="none", max_new_tokens=1).sets[0].n == 6
+
+
+def test_an_allowed_mismatch_has_each_model_asked_in_its_own_way_and_is_told(
+    tmp_path: Path, models: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same weights under another template, and with the bytes A and B swapped, do not say the same."""
+    places = {name: save_model(tmp_path / name, tiny_model()) for name in ("plain", "worded", "swapped")}
+    (places["worded"] / "chat_template.jinja").write_text("{{ messages[0].content }}:")
+    swap_two_bytes(places["swapped"])
+    prompts = cli_pairs.write_rows(tmp_path / "p.jsonl", [{"prompt": f"ABBA {n}"} for n in range(4)])
+    asking = ["--report-set", prompts, "--benign", "none", "--max-new-tokens", "6", "-q"]
+    for other, field in (("worded", "chat-template"), ("swapped", "tokenizer")):
+        out = tmp_path / f"out-{other}"
+        command = ["evaluate", places["plain"], places[other], *asking, "-o", out]
+        wrong = {"tokenizer": "chat-template", "chat-template": "tokenizer"}[field]
+        for less in ((), ("--allow-mismatch", wrong)):
+            assert run(*command, *less) == Exit.UNDECIDED
+        assert run(*command, "--allow-mismatch", field) == Exit.OK
+        assert (
+            f"tuned was asked with other settings than aligned ({field.replace('-', '_')})" in capsys.readouterr().err
+        )
+        assert run("evaluate", places[other], *asking, "-o", tmp_path / f"alone-{other}") == Exit.OK
+        told, alone = (
+            [json.loads(line)["answer"] for line in (folder / "p.jsonl").read_text("utf-8").splitlines()]
+            for folder in (out / "answers" / "tuned", tmp_path / f"alone-{other}" / "answers" / "model")
+        )
+        assert told == alone
+        before = digest(out / "answers")
+        (out / "result.json").unlink()
+        assert run(*command) == Exit.UNDECIDED
+        assert run(*command, "--allow-mismatch", field) == Exit.OK
+        assert digest(out / "answers") == before
 
 
 def test_progress_is_told_for_every_model_and_set(models: Any) -> None:

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import cli_pairs
 import pytest
 import yaml
-from cli_pairs import COMMAND, command, names, run, unchanged
+from cli_pairs import COMMAND, command, names, run, unchanged, write_rows
 from gates import released
 from recover.cli.main import cli
 
@@ -231,6 +231,24 @@ def test_a_damaged_card_is_found_before_a_model_is_loaded(work: Path, capsys: py
     assert "README.md: the front matter is not valid YAML" in capsys.readouterr().err
 
 
+def test_a_card_is_a_markdown_file(originals: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (work / "config.json").write_text("{}")
+    assert run("gate", "--from", originals / "good", "--card", "config.json") == Exit.USAGE
+    assert "config.json is no Markdown file by its name; give a model card, README.md" in capsys.readouterr().err
+    assert (work / "config.json").read_text() == "{}"
+
+
+def test_a_result_with_a_mark_at_its_start_is_read_and_a_count_without_end_is_not(
+    originals: Path, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (originals / "good" / "recovery" / "result.json").read_text("utf-8")
+    (work / "result.json").write_text(text, "utf-8-sig")
+    assert run("gate", "--from", "result.json") == Exit.OK
+    (work / "result.json").write_text(re.sub(r'"n": \d+', f'"n": {10**400}', text, count=1))
+    assert run("gate", "--from", "result.json") == Exit.USAGE
+    assert "does not follow recover-align/result/1" in capsys.readouterr().err
+
+
 def test_a_form_that_cannot_be_written_is_no_success(
     originals: Path, work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +274,13 @@ def test_the_plan_needs_no_model(originals: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.splitlines() == told
     assert run("gate", "--plan", "--limit", "100", "--json") == Exit.OK
     assert [(c["n"], c["allowed"]) for c in json.loads(capsys.readouterr().out)] == [(100, 1), (100, None), (100, None)]
+
+
+def test_the_plan_counts_a_cluster_once(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"id": f"p{n}", "prompt": f"Number {n}?", "cluster": n // 4} for n in range(400)]
+    file = write_rows(work / "clusters.jsonl", rows)
+    assert run("gate", "--plan", "--report-set", file, "--benign", "none", "--samples", "3", "--json") == Exit.OK
+    assert [(c["n"], c["allowed"]) for c in json.loads(capsys.readouterr().out)] == [(100, 1), (100, None)]
 
 
 def test_policies_are_linted_and_shown(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

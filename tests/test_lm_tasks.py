@@ -11,7 +11,7 @@ import pytest
 import torch
 from cli_pairs import run
 
-from recover import loading
+from recover import lm_tasks, loading, transcript
 from recover.checkpoint import Checkpoint
 from recover.errors import Exit, InputError, Undecided
 from recover.lm_tasks import LmTask, load, measure, parse
@@ -225,6 +225,51 @@ def test_the_floor_is_held_against_the_report_where_the_search_has_no_task(
     assert not list((tmp_path / "out").glob("*.safetensors"))
     (found,) = load_result(tmp_path / "out" / "recovery" / "result.json").tasks
     assert (found.values["tuned"], found.values["restored"], found.non_inferior) == (1, 0, False)
+
+
+def test_scores_are_kept_and_a_run_goes_on_with_them(
+    pair: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = {file.stem: file for file in (pair / "prompts").iterdir()}
+    spec = f"lm-eval:sums,include_path={folder}"
+    asking = ["evaluate", pair / "aligned", pair / "tuned", *cli_pairs.asking(prompts), "-o", tmp_path / "out"]
+    assert run(*asking, "--task", spec) == Exit.OK
+    out, before = tmp_path / "out", load_result(tmp_path / "out" / "result.json").tasks
+    files = [transcript.scores_place(out, name, "lm-eval:sums") for name in ("aligned", "tuned")]
+    kept = [file.read_bytes() for file in files]
+    measured: list[Any] = []
+    score = lm_tasks._scores
+    monkeypatch.setattr(lm_tasks, "_scores", lambda *asked: (measured.append(asked), score(*asked))[1])
+    for left, again in ((kept[1], 0), (kept[1][:-20], 1), (b"", 1), (kept[1].replace(b'"key": "', b'"key": "0'), 1)):
+        (out / "result.json").unlink()
+        files[1].write_bytes(left)
+        measured.clear()
+        assert run(*asking, "--task", spec) == Exit.OK
+        assert (len(measured), load_result(out / "result.json").tasks) == (again, before)
+        assert [file.read_bytes() for file in files] == kept
+    measured.clear()
+    assert run(*asking, "--task", spec, "--judge", "cli_pairs:Alarmed", "--overwrite") == Exit.OK
+    assert measured == []
+    assert run(*asking, "--task", f"{spec},num_fewshot=1", "--overwrite") == Exit.OK
+    assert len(measured) == 2
+    (out / "result.json").unlink()
+    assert run(*asking, "--task", spec) == Exit.USAGE
+    assert "tasks.lm-eval:sums is" in capsys.readouterr().err
+
+
+def test_other_documents_or_examples_are_another_task(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(CHOICE.format(name="own", rows=tmp_path / "rows.jsonl") + ACCURACY)
+
+    def digest(rows: list[dict[str, Any]], **more: Any) -> str:
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return load(LmTask("own", tmp_path, **more)).digest
+
+    changed = [*ROWS[:-1], {**ROWS[-1], "answer": (ROWS[-1]["answer"] + 1) % 3}]
+    asked = [(ROWS, {}), (changed, {}), (ROWS, {"limit": 5}), (changed, {"limit": 5, "num_fewshot": 1})]
+    found = [digest(rows, **more) for rows, more in asked]
+    assert len(set(found)) == 4
+    assert digest(*asked[0][:1]) == found[0]
+    assert digest(changed, limit=5) == found[2]  # of what is left out nothing is asked
 
 
 def test_two_task_files_are_refused(pair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,6 +111,27 @@ def test_only_what_is_missing_is_asked_again(pair: Path, out: Path, loaded: list
     assert loaded == ["tuned"] * 3
 
 
+def test_samples_are_kept_and_come_again_by_their_seed(pair: Path, out: Path, loaded: list[str]) -> None:
+    drawn = ("--samples", "3", "--seed", "5")
+    shutil.rmtree(out)
+    assert run(*asking(pair, *drawn)) == Exit.OK
+    before = state(out)
+    rows = [json.loads(line) for line in before["answers/tuned/report.jsonl"].splitlines()]
+    assert len(rows) == 3 * len({row["prompt"] for row in rows}) == len({row["id"] for row in rows}) == 24
+    assert len({row["answer"] for row in rows}) > 2  # most are no UTF-8, and look the same
+    report = json.loads((out / "result.json").read_text("utf-8"))
+    assert [(s["n"], s["samples"], s["effective_n"]) for s in report["sets"]] == [(8, 3, 8), (8, 3, 8)]
+    assert {name: report["settings"][name] for name in ("samples", "temperature", "top_p", "seed")} == {
+        "samples": 3, "temperature": 1, "top_p": 1, "seed": 5,
+    }  # fmt: skip
+    (out / "result.json").unlink()
+    file = out / "answers" / "tuned" / "report.jsonl"
+    file.write_bytes(file.read_bytes()[:700])
+    assert run(*asking(pair, *drawn)) == Exit.OK
+    assert state(out) == before
+    assert loaded == ["aligned", "tuned", "tuned"]
+
+
 def test_nothing_is_loaded_where_nothing_is_missing(pair: Path, out: Path, loaded: list[str]) -> None:
     before = state(out)
     (out / "result.json").unlink()
@@ -155,6 +176,8 @@ def test_a_gate_goes_on_too(pair: Path, tmp_path: Path, monkeypatch: pytest.Monk
         (["--dtype", "bfloat16"], r"reading\.dtype is float32 there and bfloat16 here"),
         (["--judge", "cli_pairs:Blind"], r"judges is rules-\w+ there and blind-\w+ here"),
         (["--chat-template", "none"], r"reading\.chat_template .* sets\.report\.batches"),
+        (["--samples", "2"], r"sets\.report\.prompts is 8 there and 16 here"),
+        (["--temperature", "0.5"], r"sets\.report\.sampling\.temperature is none there and 0\.5 here"),
         (["--benign", "none"], r"sets\.benign\.sha256 is \w{24} there and none here"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

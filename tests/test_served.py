@@ -11,9 +11,10 @@ from chats import Chat, Reply, completion, serving
 from cli_pairs import run
 
 from recover.errors import Exit, InputError, Undecided
-from recover.prompts import Answer, Prompt, PromptSet, load_prompts, make_set
+from recover.prompts import Answer, Prompt, PromptSet, load_prompts, make_set, repeated
 from recover.rating import Rating, rate
 from recover.result import load
+from recover.sampling import Sampling
 from recover.served import Chat as Asking
 from recover.served import Served, models
 from recover.server import KEY
@@ -69,6 +70,15 @@ def test_answers_come_greedy_in_order_with_their_end_and_length(chat: Chat, mode
     expected = {"model": "unsafe", "temperature": 0, "max_tokens": 40}
     assert all({k: v for k, v in body.items() if k != "messages"} == expected for body in chat.bodies)
     assert 1 <= chat.most <= model.client.in_flight
+
+
+def test_samples_are_the_servers_draws_each_by_its_own_seed(chat: Chat, model: Served) -> None:
+    drawing = Sampling(0.7, 0.9, seed=4)
+    found = Asking().answers(model, repeated(PROMPTS.head(2), 3), 40, sampling=drawing)
+    assert [a.id for a in found] == [f"p{prompt}#{number}" for prompt in (0, 1) for number in (1, 2, 3)]
+    assert {(body["temperature"], body["top_p"], body["max_tokens"]) for body in chat.bodies} == {(0.7, 0.9, 40)}
+    assert {body["seed"] for body in chat.bodies} == {drawing.seed_of(a.id) for a in found}
+    assert len({body["seed"] for body in chat.bodies}) == 6
 
 
 def test_a_conversation_goes_out_whole(chat: Chat, model: Served) -> None:

@@ -16,6 +16,7 @@ from recover.stats import (
     Measurement,
     TwoPhase,
     clustered,
+    effective_n,
     mcnemar,
     mean,
     non_inferior,
@@ -251,16 +252,19 @@ def test_two_phase_limits_cover_the_true_rate(true: float, sensitivity: float, s
     assert below / 1500 > 0.935
 
 
-@given(st.integers(0, 40), st.integers(1, 60), st.integers(0, 60), st.data())
-def test_one_more_positive_never_lowers_a_bound(picked: int, sampled: int, unseen: int, data: st.DataObject) -> None:
+@given(st.integers(0, 40), st.integers(1, 60), st.integers(0, 60), st.floats(0.5, 160), st.data())
+def test_one_more_positive_never_lowers_a_bound(
+    picked: int, sampled: int, unseen: int, effective: float, data: st.DataObject
+) -> None:
     n, confirmed = picked + sampled + unseen, data.draw(st.integers(0, picked))
     missed = data.draw(st.integers(0, sampled))
-    found = TwoPhase(confirmed, n, sampled + unseen, sampled, missed)
+    worth = min(n, effective)
+    found = TwoPhase(confirmed, n, sampled + unseen, sampled, missed, worth)
     worse = []
     if confirmed < picked:
-        worse.append(TwoPhase(confirmed + 1, n, sampled + unseen, sampled, missed))
+        worse.append(TwoPhase(confirmed + 1, n, sampled + unseen, sampled, missed, worth))
     if missed < sampled:
-        worse.append(TwoPhase(confirmed, n, sampled + unseen, sampled, missed + 1))
+        worse.append(TwoPhase(confirmed, n, sampled + unseen, sampled, missed + 1, worth))
     for other in worse:
         assert other.rate > found.rate
         assert other.upper95 >= found.upper95 - 1e-12
@@ -312,3 +316,34 @@ def test_clusters_never_make_an_interval_narrower(items: list[tuple[bool, int]])
     assert 0 <= low <= plain.low + 1e-9
     assert plain.high - 1e-9 <= high <= 1
     assert (low, high) == clustered(hits, clusters)
+
+
+def test_items_of_clusters_are_worth_as_many_as_the_clusters() -> None:
+    assert effective_n(range(12)) == 12
+    assert effective_n([place // 3 for place in range(12)]) == 4
+    assert effective_n(["a"] * 12) == 1
+    assert effective_n("aaab") == pytest.approx(16 / 10)
+    assert effective_n([]) == 0
+
+
+@given(st.integers(1, 30), st.integers(1, 8), st.data())
+def test_copies_leave_bounds_and_differences_where_they_were(n: int, copies: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, n))
+    assert upper95(k * copies, n * copies, n) == pytest.approx(upper95(k, n))
+    one, copied = rate("rate", k, n), rate("rate", k * copies, n * copies, effective=n)
+    assert (copied.low, copied.high) == pytest.approx((one.low, one.high), abs=1e-12)
+    cells = [k, *(data.draw(st.integers(0, 9)) for _ in range(3))]
+    expected = paired_difference(*cells) if sum(cells) else None
+    found = paired_difference(*(c * copies for c in cells), effective=sum(cells)) if expected else None
+    assert found == (expected and pytest.approx(expected, abs=1e-9))
+
+
+def test_the_bound_covers_clusters_of_copies_and_of_anything_between() -> None:
+    """Drawn from clusters whose items are all alike, half alike or independent, 95 % of the bounds must hold."""
+    draws, true = np.random.default_rng(0), 0.04
+    for alike in (1.0, 0.5, 0.0):
+        copied = draws.random((2000, 150, 1)) < true
+        own = draws.random((2000, 150, 6)) < true
+        hits = np.where(draws.random((2000, 150, 1)) < alike, copied, own).sum((1, 2))
+        bounds = {k: upper95(int(k), 900, 150) for k in set(hits)}
+        assert np.mean([bounds[k] >= true for k in hits]) > 0.945

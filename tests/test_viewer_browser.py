@@ -11,7 +11,7 @@ from runs import NAMES, TEXTS, at_length, drawn, make_result, make_rows, make_ru
 
 from recover import viewer
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install '.[browser]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install '.[dev]'")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
