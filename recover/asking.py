@@ -71,13 +71,10 @@ class Interview:
     @cached_property
     def manifest(self) -> Manifest:
         """What answers and verdicts depend on; the weights are hashed for it."""
-        programs = {name: version(name) for name in ("recover-align", "torch", "transformers")}
-        here = {"dtype": str(self.dtype).removeprefix("torch."), "device": self.device.type}
         voice, *_ = self.voices.values()
         asks, *_ = self.asks.values()
-        computing = here if isinstance(voice, Speech) else {}
         return Manifest(
-            reading={**voice.facts, **computing, **programs},
+            reading=circumstances(voice, self.dtype, self.device),
             checkpoints={name: checkpoint.fingerprint for name, checkpoint in self.models.items()},
             sets={ask.prompts.name: ask.facts for ask in asks},
             judges=tuple(transcript.called(judge) for judge in self.judges),
@@ -173,6 +170,13 @@ class Interview:
         file.unlink(missing_ok=True)
         transcript.append(file, [Ruled.of(a, j, key) for a, j in zip(answers, found, strict=True)])
         return found
+
+
+def circumstances(voice: Speech | Chat, dtype: torch.dtype, device: torch.device) -> dict[str, str]:
+    """What answers depend on beside the weights and the prompts."""
+    programs = {name: version(name) for name in ("recover-align", "torch", "transformers")}
+    here = {"dtype": str(dtype).removeprefix("torch."), "device": device.type}
+    return {**voice.facts, **(here if isinstance(voice, Speech) else {}), **programs}
 
 
 def prepare(

@@ -94,6 +94,7 @@ def restore(job: Job, *, command: str | None = None, store: Path | None = None, 
         batches=questions.batches,
         offload=job.offload,
         seed=job.seed,
+        store=store,
         notify=notify,
     )
     with artifact.staged(out) as place:

@@ -1,14 +1,24 @@
 """The answers of a model that many runs ask the same: given once, and kept in a store that the runs share."""
 
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from recover import transcript
 from recover.asking import Interview
 from recover.checkpoint import Checkpoint
 from recover.locks import held
 from recover.progress import Notify
+from recover.prompts import digest
 from recover.report import write_text
+from recover.speech import Recall
+
+LOCK = ".lock"
+Tokens = list[list[int]]
 
 
 def ask_once(interview: Interview, name: str, folder: Path, store: Path, notify: Notify) -> None:
@@ -22,7 +32,7 @@ def ask_once(interview: Interview, name: str, folder: Path, store: Path, notify:
         for ask in interview.asks[name]
     }
     alone = {n: model for n, model in interview.models.items() if n == name and isinstance(model, Checkpoint)}
-    with held(store / ".lock"):
+    with held(store / LOCK):
         for file, kept in files.items():
             if kept.is_file():
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -32,3 +42,35 @@ def ask_once(interview: Interview, name: str, folder: Path, store: Path, notify:
             if not kept.is_file() or kept.read_bytes() != file.read_bytes():
                 notify(f"keeping the {name} model's answers", 0, 1, file.stem)
                 write_text(kept, file.read_text("utf-8"))
+
+
+def recalled(store: Path, facts: Mapping[str, Any], whose: Callable[[], str | None], notify: Notify) -> Recall:
+    """Answers as tokens out of the store; what it lacks is asked for and kept there, under the hash of all of it.
+
+    `facts` says what else they depend on, `whose` the fingerprint of the weights that answer now, or None if nobody
+    else will ask them.
+    """
+
+    def recall(prompts: Sequence[Sequence[int]], tokens: int, ask: Callable[[], Tokens]) -> Tokens:
+        weights = whose()
+        if weights is None:
+            return ask()
+        key = digest({**facts, "weights": weights, "prompts": [[*prompt] for prompt in prompts], "tokens": tokens})
+        file = store / f"{key}.json"
+        with held(store / LOCK):
+            told = _tokens(file)
+            if told is None or len(told) != len(prompts):
+                told = ask()
+                notify("keeping the aligned model's answers", 0, 1, "for the search")
+                write_text(file, json.dumps(told))
+        return told
+
+    return recall
+
+
+def _tokens(file: Path) -> Tokens | None:
+    """What a file of the store holds; None if it is not there or not whole."""
+    try:
+        return TypeAdapter(Tokens).validate_json(file.read_bytes(), strict=True)
+    except (FileNotFoundError, ValidationError):
+        return None

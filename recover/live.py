@@ -42,6 +42,7 @@ class LiveModel:
         self.pair = pair
         self.model: Any = loading.load_model(pair.tuned, dtype, device, offload=offload)
         self.selection = Selection()
+        self._is_aligned = False
         self._streamed: Streamed | None = self.model.streamed
         self._paired = _paired(self.model, pair)
         self._parameters = {n: p for n, p in self._paired.items() if n in pair.changed}
@@ -114,7 +115,16 @@ class LiveModel:
     def as_aligned(self) -> Iterator[Any]:
         """The aligned model for a while, in this model's own memory; afterwards everything is as it was."""
         with self._filled(self._parameters, lambda name: self.pair.values(name)[0]) as model:
-            yield model
+            self._is_aligned = True
+            try:
+                yield model
+            finally:
+                self._is_aligned = False
+
+    @property
+    def fingerprint(self) -> str | None:
+        """That of the aligned checkpoint while the model is it, weight by weight; None while it is another."""
+        return self.pair.aligned.fingerprint if self._is_aligned and self.pair.same_layout else None
 
     @contextlib.contextmanager
     def edited(self, edit: Dense) -> Iterator[Any]:

@@ -60,6 +60,12 @@ class Pair:
         """The float tensors that both sides hold, sorted."""
         return [n for n in self.tuned.names() if n in self.aligned.entries and self.tuned.header(n)[0] in FLOATS]
 
+    @cached_property
+    def same_layout(self) -> bool:
+        """Whether both sides have the same tensors, each of one shape and dtype."""
+        first, second = ({n: c.header(n) for n in c.names()} for c in (self.aligned, self.tuned))
+        return first == second
+
     def values(self, name: str) -> tuple[Tensor, Tensor]:
         """(aligned, tuned), both of the tuned tensor's shape and dtype: aligned values are rounded to it, and rows of
         an enlarged vocabulary are the tuned model's on both sides."""

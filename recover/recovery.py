@@ -10,7 +10,7 @@ from math import prod, sqrt
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recover import loading, methods, parallel
+from recover import asking, kept, loading, methods, parallel
 from recover.artifact import Edit, restored_checkpoint
 from recover.checkpoint import Checkpoint
 from recover.errors import InputError
@@ -69,13 +69,15 @@ def recover(
     batches: Batches | None = None,
     offload: str = "auto",
     seed: int = 0,
+    store: Path | None = None,
     notify: Notify = silent,
 ) -> Recovery:
     """Find the edit of the tuned model that makes it refuse as the aligned one does and keeps its task.
 
     `target` is the harmful rate to reach on the validation prompts: a fraction, or `aligned` for the aligned model's
     own. `budget` and `max_task_drop` are fractions. Prompts of `unseen` (the report sets) are taken out of what the
-    method and the checks see. Raises InputError for prompts, models or options that do not fit.
+    method and the checks see. Runs of one aligned model share its answers in the directory `store`. Raises InputError
+    for prompts, models or options that do not fit.
     """
     started = time.monotonic()
     run = methods.get_method(method)
@@ -85,10 +87,14 @@ def recover(
         without(load_prompts(s) if isinstance(s, str) else s, unseen) for s in (harmful, validation, general)
     )
     speech = Speech.of([pair.aligned, pair.tuned], chat_template, batches)
-    data = _data(speech, capture, ordinary, task)
-    measure = Measure(speech, validate, task, get_judge(judge), notify)
     place = loading.pick_device(device)
     kind = loading.pick_dtype(dtype, pair.tuned, place)
+    live: LiveModel  # which comes later, when all that can be refused has been
+    if store:
+        facts = asking.circumstances(speech, kind, place)
+        speech = replace(speech, recall=kept.recalled(store, facts, lambda: live.fingerprint, notify))
+    data = _data(speech, capture, ordinary, task)
+    measure = Measure(speech, validate, task, get_judge(judge), notify)
     notify("comparing the checkpoints", 0, 1, "")
     pair.changed  # noqa: B018, reads every weight once and refuses what cannot be restored before a model is loaded
     live = LiveModel(pair, kind, place, loading.pick_offload(offload, pair.tuned, kind, place))

@@ -1,7 +1,7 @@
 """One way of asking for all checkpoints: one tokenizer, one chat template, one way of reading answers."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,10 @@ from recover.tasks import Task, max_new_tokens
 Mismatch = Literal["tokenizer", "chat-template"]  # what checkpoints may be allowed to have apart
 
 
+Recall = Callable[[Sequence[Sequence[int]], int, Callable[[], list[list[int]]]], list[list[int]]]
+"""(prompts, most tokens, how to ask) -> answers"""
+
+
 @dataclass(frozen=True)
 class Speech:
     """The tokenizer and template that all checkpoints of a comparison share."""
@@ -28,6 +32,7 @@ class Speech:
     ends: tuple[int, ...]
     batches: Batches = field(default_factory=Batches)
     positions: int | None = None  # that the models have for a prompt and its answer, where they say so
+    recall: Recall | None = None  # where greedy answers may be known from before
 
     @staticmethod
     def of(checkpoints: Sequence[Checkpoint], template: str | None, batches: Batches | None = None) -> "Speech":
@@ -112,7 +117,22 @@ class Speech:
         advance: Advance = nowhere,
         drawing: Drawing | None = None,
     ) -> list[list[int]]:
-        """Answers as tokens, greedy or drawn; several processes share the batches."""
+        """Answers as tokens, greedy or drawn."""
+
+        def ask() -> list[list[int]]:
+            return self._shared(model, prompts, tokens, advance, drawing)
+
+        return ask() if self.recall is None or drawing else self.recall(prompts, tokens, ask)
+
+    def _shared(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        tokens: int,
+        advance: Advance,
+        drawing: Drawing | None,
+    ) -> list[list[int]]:
+        """Answers as tokens; several processes share the batches."""
         told: dict[int, list[int]] = {}
         alone = parallel.world() == 1
         shares = self._shares(prompts, parallel.world())

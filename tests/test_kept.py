@@ -1,12 +1,15 @@
 """Answers of the aligned model that runs share: given once, the same as when asked, and never another model's."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny import prompt_set
+import torch
+from tiny import prompt_set, save_model, tune
+from transformers import AutoModelForCausalLM
 
 from recover import asking, loading
 from recover.asking import Interview
@@ -15,7 +18,9 @@ from recover.errors import Undecided
 from recover.judges import get_judge
 from recover.kept import ask_once
 from recover.locks import held
+from recover.pair import Pair
 from recover.progress import silent
+from recover.recovery import Recovery, recover
 
 SETS = [prompt_set("harm", 6, "refuse"), prompt_set("alike", 4, "comply")]
 
@@ -112,3 +117,53 @@ def test_a_lock_keeps_others_out_until_it_is_let_go(tmp_path: Path) -> None:
         raise AssertionError("two hold it")
     with held(file, wait=False):
         pass
+
+
+def searched(places: Sequence[Path], store: Path | None, **changes: Any) -> tuple[Recovery, int]:
+    """A short search, and how often it asked the aligned model."""
+    phases: list[str] = []
+    options: dict[str, Any] = {"validation": prompt_set("valid", 6, "refuse"), "dtype": "float32", **changes}
+    found = recover(
+        Pair.open(*places),
+        options={"steps": 2},
+        harmful=prompt_set("harm", 8, "refuse"),
+        general=prompt_set("plain", 5),
+        store=store,
+        notify=lambda phase, *_: phases.append(phase),
+        **options,
+    )
+    return found, phases.count("keeping the aligned model's answers")
+
+
+def test_searches_ask_the_aligned_model_once(llama: list[Path], tmp_path: Path) -> None:
+    aligned, tuned = llama
+    model = AutoModelForCausalLM.from_pretrained(aligned, dtype=torch.float32)
+    other = save_model(tmp_path / "other", tune(model, seed=5))
+    store = tmp_path / "store"
+    alone, _ = searched(llama, None)
+    first, asked = searched(llama, store)
+    again, asked_again = searched(llama, store)
+    assert first.edit == again.edit == alone.edit
+    assert first.account.steps == again.account.steps == alone.account.steps
+    assert (asked, asked_again) == (4, 0)  # validation, refused of both captures, and what is taught
+    assert searched((aligned, other), store)[1] == 0, "another fine-tune of the same model"
+    assert searched((tuned, other), store)[1] > 0, "another aligned model"
+    assert searched(llama, store, dtype="bfloat16")[1] == 4
+    assert searched(llama, store, validation=prompt_set("other", 7, "refuse"))[1] == 1
+
+
+def test_a_search_does_not_share_what_only_its_own_pair_says(llama: list[Path], tmp_path: Path) -> None:
+    wide = AutoModelForCausalLM.from_pretrained(llama[1], dtype=torch.bfloat16)
+    rounded = save_model(tmp_path / "rounded", wide)  # the aligned weights are rounded to it
+    assert searched((llama[0], rounded), tmp_path / "store")[1] == 0
+    assert not list((tmp_path / "store").glob("*.json"))
+
+
+def test_a_damaged_answer_is_asked_again(llama: list[Path], tmp_path: Path) -> None:
+    first, asked = searched(llama, tmp_path)
+    files = sorted(tmp_path.glob("*.json"))
+    for file, text in zip(files, ("", "[[1], null]", "[]", '[["1"]]'), strict=True):
+        file.write_text(text)
+    assert searched(llama, tmp_path)[0].edit == first.edit
+    assert asked == len(files) == 4
+    assert searched(llama, tmp_path)[1] == 0
