@@ -76,6 +76,7 @@ def restore(job: Job, *, command: str | None = None, store: Path | None = None, 
     out = job.place()
     artifact.check_layout(pair.tuned)
     artifact.check_place(out, [p for c in pair.sides for p in (c.root, c.path)], job.overwrite)
+    questions.prepare({"aligned": pair.aligned, "tuned": pair.tuned})  # what cannot be asked is told before the search
     found = recover(
         pair,
         method=job.method,

@@ -433,7 +433,7 @@ def two_chat_templates(place: Place) -> list[object]:
     return place.restore()
 
 
-@case(r"The chat template cannot render the prompt bad0 \(.+\); correct it")
+@case(r"The chat template cannot render the prompt worse0 \(.+\); correct it")
 def a_chat_template_with_a_mistake(place: Place) -> list[object]:
     (place.folder / "chat.jinja").write_text("{% for m in messages %}{{ m.content }")
     return place.restore("--chat-template", "chat.jinja")
@@ -637,6 +637,12 @@ def _any_method(place: Place, method: str) -> list[object]:
 def a_prompt_that_fills_the_model(place: Place) -> list[object]:
     file = write_rows(place.folder / "long.jsonl", [{"prompt": "word " * 200}])
     return ["evaluate", "tuned", "--report-set", file, "--benign", "none"]
+
+
+@case(r"the prompt long-1 has \d+ tokens, and the models have 512 positions; expected room for an answer")
+def a_prompt_that_fills_the_model_is_told_before_the_search(place: Place) -> list[object]:
+    file = write_rows(place.folder / "long.jsonl", [{"prompt": "word " * 200}])
+    return [*_any_method(place, "cli_pairs:broken"), "--report-set", file]
 
 
 @case(r"row 1: the prompt holds half of a character, which no tokenizer reads; correct the row")
