@@ -246,8 +246,7 @@ def throughput(place: Path, manifest: Path, draw: random.Random, count: int) -> 
     ):
         detail = f"{theirs >> 20} MiB, {ours >> 20} MiB"
         yield at_most(f"the same: peak memory of all processes, {what}", 2, ours / theirs, detail)
-    yield exactly("answers of the aligned model given, of two sets", 2, kept(outs[1]))
-    yield exactly("jobs whose results differ", 0, len(differing(*outs)))
+    yield exactly("questions to the aligned model: two report sets, four in the search", 6, kept(outs[1]))
 
 
 def kills(place: Path, manifest: Path, draw: random.Random, count: int) -> Iterator[Row]:
@@ -336,7 +335,7 @@ def kill_worker(out: Path, after: int, killed: list[str], process: int) -> None:
 
 
 def kept(out: Path) -> int:
-    """How often answers of the aligned model were given and kept, by the logs of all jobs."""
+    """How often the aligned model was asked a set of prompts, and its answers kept, by the logs of all jobs."""
     return sum(log.read_text().count("keeping the aligned model's answers") for log in out.glob("*.log"))
 
 
