@@ -9,8 +9,6 @@ import cli_pairs
 import torch
 from safetensors.torch import load_file, save_file
 
-from recover.result import load
-
 DEFAULTS = """
 aligned = "aligned"
 [defaults]
@@ -59,11 +57,3 @@ def _toml(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(map(_toml, value))}]"
     return f'"{value}"' if isinstance(value, str | Path) else str(value)
-
-
-def numbers(result: Path) -> dict[str, Any]:
-    """What a result says that is the same in every run: no time, place or memory."""
-    told = load(result).model_dump(include={"exit_code", "sets", "tasks", "summary", "judges", "warnings"})
-    made = load(result).restoration
-    assert made is not None
-    return {**told, "restored": made.restored, "steps": made.steps, "best": made.best_step}

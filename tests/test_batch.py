@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import ALL, BROKEN, GOOD, numbers, write_manifest, write_models
+from batches import ALL, BROKEN, GOOD, write_manifest, write_models
 from cli_pairs import command, digest, launch, names
 
+from bench.batch import numbers
 from recover import batch, manifest
 from recover.batch import rebuild, run
 from recover.engines import local

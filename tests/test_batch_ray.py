@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batches import ALL, BROKEN, GOOD, numbers, write_manifest, write_models
+from batches import ALL, BROKEN, GOOD, write_manifest, write_models
 from cli_pairs import TESTS, command, launch, names
 
+from bench.batch import numbers
 from recover import manifest, ray_engine
 from recover.batch import run
 from recover.engines import ENGINES
