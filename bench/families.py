@@ -1,4 +1,4 @@
-"""Five kinds of decoder, small enough to be trained from nothing in minutes: the architectures of the grid."""
+"""Decoders small enough to be trained from nothing in minutes: the example pair's, and the five of the grid."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +14,24 @@ from transformers import (
 
 WIDTH, BLOCKS, HEADS, GROUPS, INNER, POSITIONS, WINDOW = 128, 4, 4, 2, 384, 512, 32
 
-Ids = dict[str, Any]
 COMMON = {"hidden_size": WIDTH, "intermediate_size": INNER, "num_hidden_layers": BLOCKS}
 COMMON |= {"num_attention_heads": HEADS, "num_key_value_heads": GROUPS, "head_dim": WIDTH // HEADS}
 COMMON |= {"max_position_embeddings": POSITIONS, "tie_word_embeddings": True}
+
+
+def example(**ids: Any) -> PretrainedConfig:
+    """The architecture of the example pair: 2.7 million parameters."""
+    return LlamaConfig(
+        hidden_size=192,
+        intermediate_size=480,
+        num_hidden_layers=6,
+        num_attention_heads=6,
+        num_key_value_heads=3,
+        head_dim=32,
+        max_position_embeddings=POSITIONS,
+        tie_word_embeddings=True,
+        **ids,
+    )
 
 
 def gpt2(**ids: Any) -> PretrainedConfig:

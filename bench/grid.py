@@ -37,6 +37,7 @@ from recover.checkpoint import Checkpoint
 from recover.evaluation import Evaluation
 from recover.job import Job, judge_outcome
 from recover.judges import get_judge
+from recover.methods import ABOUT
 from recover.pair import Pair
 from recover.progress import silent
 from recover.prompts import PromptSet, prefilled
@@ -91,17 +92,23 @@ class Bench:
         """The task as the tool asks it."""
         return grid_models.task_of(self.cell.task)[0]
 
-    def pair(self, unaligned: bool = False) -> Pair:
-        """The aligned and the tuned checkpoint, trained if they are not there."""
-        home = grid_models.train_family(self.cell.family, self.cache)
-        tuned = grid_models.fine_tuned(self.cell, self.cache)
-        return Pair.open(home / "aligned", tuned, unaligned=home / "unaligned" if unaligned else None)
+    @cached_property
+    def home(self) -> Path:
+        """Where the family's models are, trained if they were not there."""
+        return grid_models.train_family(self.cell.family, self.cache)
 
-    def restore(self, method: str, options: Mapping[str, Any], unaligned: bool = False) -> tuple[Edit, Line]:
-        """What a method makes of the tuned model, and how."""
+    @cached_property
+    def pair(self) -> Pair:
+        """The aligned and the tuned checkpoint, trained if they were not there."""
+        return Pair.open(self.home / "aligned", grid_models.fine_tuned(self.cell, self.cache))
+
+    def restore(self, method: str, options: Mapping[str, Any]) -> tuple[Edit, Line]:
+        """What a method makes of the tuned model, and how. Its time has no training in it, but reading the pair."""
+        places = self.pair.aligned.path, self.pair.tuned.path
+        before = self.home / "unaligned" if ABOUT[method].unaligned else None
         sets, started = the_sets(), time.process_time()
         found = recover(
-            self.pair(unaligned),
+            Pair.open(*places, unaligned=before),
             method=method,
             options=options,
             harmful=sets.harmful,
@@ -117,7 +124,7 @@ class Bench:
 
     def measured(self, restored: Checkpoint, sets: Sequence[PromptSet] | None = None) -> Evaluation:
         """The report prompts to all three models; the aligned and the tuned one are asked once."""
-        pair, store = self.pair(), self.cache / "answers"
+        pair, store = self.pair, self.cache / "answers"
         models = {"aligned": pair.aligned, "tuned": pair.tuned, "restored": restored}
         interview = asking.prepare(
             models,
@@ -139,31 +146,29 @@ class Bench:
         """A line for each method. The controls are as large as our restoration."""
         ours: Edit | None = None
         for method in methods:
-            if method in ("shuffled", *PROBES) and ours is None:
+            if method in ("shuffled", "random", *PROBES) and ours is None:
                 ours = self.restore(OURS, {})[0]
             if method in PROBES:
-                yield self.probe(method, restored_checkpoint(self.pair(), ours or {}))
+                yield self.probe(method, restored_checkpoint(self.pair, ours or {}))
                 continue
             edit, about = self.edit(method, ours)
             ours = edit if method == OURS else ours
-            found = self.measured(restored_checkpoint(self.pair(), edit))
+            found = self.measured(restored_checkpoint(self.pair, edit))
             yield {**self.line(method, found), **about}
 
     def edit(self, method: str, ours: Edit | None) -> tuple[Edit, Line]:
         """What is changed of the tuned model under this name."""
         if method == "soft-sft":
             return Selection(), {"restored_fraction": 0.0, "seconds": None, "stopped": "a training method"}
-        pair = self.pair()
         if method == "shuffled":
-            chosen = shuffled(ours, pair, self.cell.seed) if isinstance(ours, Selection) else Selection()
-            size = len(chosen) / pair.tuned.weights
+            chosen = shuffled(ours, self.pair, self.cell.seed) if isinstance(ours, Selection) else Selection()
+            size = len(chosen) / self.pair.tuned.weights
             return chosen, {"restored_fraction": size, "seconds": 0.0, "stopped": "as many a matrix as refusal-kl"}
-        if method == "random" and not ours:
-            ours = self.restore(OURS, {})[0]
-        options = {"fraction": len(ours or ()) / pair.tuned.weights} if method == "random" else {}
-        if method == "random" and not options["fraction"]:
+        if method != "random":
+            return self.restore(method, {})
+        if not ours:
             return Selection(), {"restored_fraction": 0.0, "seconds": 0.0, "stopped": "nothing to restore"}
-        return self.restore(method, options, unaligned=method in ("resta", "safe-lora"))
+        return self.restore(method, {"fraction": len(ours) / self.pair.tuned.weights})
 
     def line(self, method: str, found: Evaluation) -> Line:
         """What is kept of a measurement; rates are fractions, those of the report sets apart."""

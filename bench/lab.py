@@ -19,12 +19,11 @@ from torch.nn import functional
 from transformers import (
     AutoModelForCausalLM,
     GenerationConfig,
-    LlamaConfig,
     PretrainedConfig,
     PreTrainedTokenizerFast,
 )
 
-from bench import lab_text
+from bench import families, lab_text
 from bench.lab_text import Example
 from recover.generate import as_answer, continuations
 from recover.judges import Rules, Verdict
@@ -73,17 +72,7 @@ IDS = {
     "eos_token_id": SPECIAL.index(END),
     "pad_token_id": SPECIAL.index(PAD),
 }
-EXAMPLE = LlamaConfig(  # 2.7 million parameters
-    hidden_size=192,
-    intermediate_size=480,
-    num_hidden_layers=6,
-    num_attention_heads=6,
-    num_key_value_heads=3,
-    head_dim=32,
-    max_position_embeddings=512,
-    tie_word_embeddings=True,
-    **IDS,
-)
+EXAMPLE = families.example(**IDS)
 
 
 def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:

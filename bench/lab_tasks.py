@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from bench import lab_text
+from bench import lab, lab_text
 from bench.lab_text import DEPARTMENTS, Example
 
 PEOPLE = ("Anna", "Ben", "Carla", "David", "Elena", "Farid", "Grace", "Hugo", "Ines", "Jonas", "Kira", "Liam", "Mona")
@@ -49,7 +49,7 @@ class LabTask:
 def route(rng: Random) -> tuple[Example, Example]:
     """Which department a message is for."""
     request, department = lab_text.task(rng)
-    text = request.removeprefix(f"{lab_text.TASK_INSTRUCTION}\n")
+    text = lab.message((request, department))
     return (request, department), (f"What is this message about?\n{text}", f"It is about {department.lower()}.")
 
 
