@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -81,6 +82,15 @@ def write_manifest(file: Path, tuned: Mapping[str, str]) -> Path:
     jobs = "".join(f'\n[[job]]\nname = "{name}"\ntuned = "{path}"\n' for name, path in tuned.items())
     file.write_text(f'aligned = "aligned"\n{DEFAULTS}{jobs}', encoding="utf-8")
     return file
+
+
+def command_line(place: Path) -> Iterator[str]:
+    """The options of every job as words of the restore command."""
+    for name, value in tomllib.loads(DEFAULTS)["defaults"].items():
+        if isinstance(value, dict):
+            yield from (word for key, of in value.items() for word in (f"--{name}", f"{key}={of}"))
+        else:
+            yield from (f"--{name}", str(place / value if isinstance(value, str) else value))
 
 
 def model_of(state: Mapping[str, Tensor]) -> Any:
@@ -164,8 +174,13 @@ class Done:
 
 
 def batch(manifest: Path, out: Path, *options: object, look: Look = nothing, threads: int | None = 1) -> Done:
-    """Run a batch in a session of its own to its end, and give its process to `look` again and again until then."""
-    command = [sys.executable, "-m", "recover.cli", "batch", manifest, "-o", out, "--quiet", *options]
+    """Run a batch to its end."""
+    return watched("batch", manifest, "-o", out, "--quiet", *options, out=out, look=look, threads=threads)
+
+
+def watched(*words: object, out: Path, look: Look = nothing, threads: int | None = 1) -> Done:
+    """Run a command in a session of its own to its end, and give its process to `look` again and again until then."""
+    command = [sys.executable, "-m", "recover.cli", *words]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
     began, most = time.monotonic(), (0, 0)
     with Path(f"{out}.said").open("a") as said:
@@ -185,13 +200,13 @@ def batch(manifest: Path, out: Path, *options: object, look: Look = nothing, thr
 
 
 def memory(session: int) -> tuple[int, int]:
-    """(RssAnon, Pss) in bytes of all processes of a session."""
+    """(Pss_Anon, Pss) in bytes of all processes of a session: what they share is counted once."""
     found = [0, 0]
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended
             if os.getsid(int(folder.name)) == session:
-                for place, (file, word) in enumerate((("status", "RssAnon:"), ("smaps_rollup", "Pss:"))):
-                    lines = (folder / file).read_text().splitlines()
+                lines = (folder / "smaps_rollup").read_text().splitlines()
+                for place, word in enumerate(("Pss_Anon:", "Pss:")):
                     found[place] += next((int(x.split()[1]) * 1024 for x in lines if x.startswith(word)), 0)
     return found[0], found[1]
 
@@ -240,12 +255,13 @@ def throughput(place: Path, manifest: Path, draw: random.Random, count: int) -> 
     one, two = (batch(manifest, out, "--jobs", jobs, threads=None) for jobs, out in enumerate(outs, 1))
     detail = f"{one.seconds:.0f} s, {two.seconds:.0f} s"
     yield at_least("two jobs at a time against one: throughput", 1.6, one.seconds / two.seconds, detail)
-    for what, ours, theirs in (
-        ("anonymous", two.anonymous, one.anonymous),
-        ("what is shared counted once", two.proportional, one.proportional),
-    ):
-        detail = f"{theirs >> 20} MiB, {ours >> 20} MiB"
-        yield at_most(f"the same: peak memory of all processes, {what}", 2, ours / theirs, detail)
+    single = fresh(place / "alone")
+    words = [place / "aligned", place / tune_name(0), "-o", single, "--quiet", *command_line(place)]
+    alone = watched(*words, out=single, threads=None)
+    for what in ("anonymous", "proportional"):
+        ours, theirs = getattr(two, what), getattr(alone, what)
+        detail = f"{theirs >> 20} MiB, {ours >> 20} MiB; one job at a time {getattr(one, what) >> 20} MiB"
+        yield at_most(f"peak {what} memory of all processes against one job's alone", 2, ours / theirs, detail)
     yield exactly("questions to the aligned model: two report sets, four in the search", 6, kept(outs[1]))
 
 

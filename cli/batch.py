@@ -54,14 +54,14 @@ def batch(
     """
     from recover import batch as batches
     from recover import manifest, overview
-    from recover.engines import ENGINES
+    from recover.engines import ENGINES, apart
 
     from . import show
 
     workers = ENGINES[engine](address)
     place = out or Path(f"{source.resolve().stem}-restored")
     batches.check_place(place)
-    plan = manifest.read(source, place, aligned)
+    plan = apart(manifest.read, source, place, aligned)
     if dry_run:
         entries = batches.standing(plan, place).values()
         show.out("".join(f"{_told(entry)}\n" for entry in entries))

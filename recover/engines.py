@@ -8,14 +8,18 @@ runs.
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
@@ -24,12 +28,24 @@ from recover.manifest import Member
 from recover.performing import Ended, Engine, Event, Started, perform
 from recover.ray_engine import ray
 
+PRELOADED = (  # what every job imports
+    "recover.performing",
+    "matplotlib.figure",
+    "peft",
+    "scipy.stats",
+    "transformers.generation.utils",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.tokenization_utils_tokenizers",
+)
+In = ParamSpec("In")
+Out = TypeVar("Out")
+
 
 @dataclass
 class _Worker:
-    """A process that runs jobs one after another, so that imports are paid once, and the job that it has now."""
+    """A process that runs one job."""
 
-    process: SpawnProcess
+    process: BaseProcess
     pipe: Connection
     member: Member
     since: float
@@ -37,59 +53,66 @@ class _Worker:
 
 
 def local(members: Sequence[Member], jobs: int | None, retry: int) -> Generator[Event, None, None]:
-    """Processes on this machine, which share its threads. One that dies takes its own job with it and is replaced."""
+    """Processes on this machine, one a job, which share its threads. One that dies takes its own job with it."""
     waiting = deque((member, retry) for member in members)
     jobs = max(1, min(jobs or 1, len(members)))
     threads = max(1, torch.get_num_threads() // jobs)
     busy: list[_Worker] = []
-    idle: list[tuple[SpawnProcess, Connection]] = []
     try:
         while waiting or busy:
             while waiting and len(busy) < jobs:
                 member, tries = waiting.popleft()
-                busy.append(_begin(member, tries, *(idle.pop() if idle else _start(threads))))
+                busy.append(_begin(member, tries, threads))
                 yield Started(member.name)
             worker, ended = _next(busy)
             busy.remove(worker)
-            if worker.process.is_alive():
-                idle.append((worker.process, worker.pipe))
             if ended.reason and worker.tries:
                 waiting.append((worker.member, worker.tries - 1))
             else:
                 yield ended
     finally:
-        for process, pipe in [*idle, *((worker.process, worker.pipe) for worker in busy)]:
-            process.kill()
-            process.join()
-            pipe.close()
+        for worker in busy:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
 
 
-def _start(threads: int) -> tuple[SpawnProcess, Connection]:
-    context = get_context("spawn")  # a copy of this process would hold its threads' locks
+def apart(function: Callable[In, Out], *args: In.args, **kwargs: In.kwargs) -> Out:
+    """What a function returns or raises, called in a process of its own: what it loads does not stay in this one."""
+    with ProcessPoolExecutor(1, _processes()) as pool:
+        return pool.submit(function, *args, **kwargs).result()
+
+
+def _processes() -> BaseContext:
+    """Where processes come from: on Linux forks of one that has imported what jobs need, and done nothing else, so that
+    imports are paid once and their memory is shared. A fork of this process would hold its threads' locks."""
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([*PRELOADED])
+    return context
+
+
+def _begin(member: Member, tries: int, threads: int) -> _Worker:
+    context: Any = _processes()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, threads))
+    process = context.Process(target=_work, args=(theirs, member, threads))
     process.start()
     theirs.close()  # so that the other end's death is seen here
-    return process, ours
-
-
-def _begin(member: Member, tries: int, process: SpawnProcess, pipe: Connection) -> _Worker:
-    with contextlib.suppress(OSError):  # it died while it waited: _next finds that
-        pipe.send(member)
-    return _Worker(process, pipe, member, time.monotonic(), tries)
+    return _Worker(process, ours, member, time.monotonic(), tries)
 
 
 def _next(busy: Sequence[_Worker]) -> tuple[_Worker, Ended]:
     """Wait for a worker that is done with its job, or dead."""
     ready = connection.wait([worker.pipe for worker in busy])
     worker = next(worker for worker in busy if worker.pipe in ready)
-    try:
-        ended: Ended = worker.pipe.recv()
-    except (EOFError, OSError):
-        worker.process.join()
-        worker.pipe.close()
-        ended = Ended(worker.member.name, time.monotonic() - worker.since, _death(worker.process.exitcode))
-    return worker, ended
+    ended: Ended | None = None
+    with contextlib.suppress(EOFError, OSError):
+        ended = worker.pipe.recv()
+    worker.process.join()
+    worker.pipe.close()
+    lasted = time.monotonic() - worker.since
+    return worker, ended or Ended(worker.member.name, lasted, _death(worker.process.exitcode))
 
 
 def _death(code: int | None) -> str:
@@ -101,13 +124,12 @@ def _death(code: int | None) -> str:
 # In the worker
 
 
-def _work(pipe: Connection, threads: int) -> None:
-    """Run the jobs that come through a pipe."""
+def _work(pipe: Connection, member: Member, threads: int) -> None:
+    """Run a job, and send its end through a pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the batch hears of it, and ends its workers
     threading.Thread(target=_die_with_the_batch, daemon=True).start()
     torch.set_num_threads(threads)
-    while True:
-        pipe.send(perform(pipe.recv()))
+    pipe.send(perform(member))
 
 
 def _die_with_the_batch() -> None:

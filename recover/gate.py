@@ -16,7 +16,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from scipy.stats import binom
+import scipy
 
 from recover.errors import Exit, Undecided
 from recover.policy import Defaults, Policy, Rule
@@ -313,5 +313,5 @@ def plan(policy: Policy, sizes: Collection[Size]) -> list[Chance]:
 def _chance(rule: str, limit: float, size: Size) -> Chance:
     counts = range(size.n + 1) if size.n else ()
     allowed = bisect_right(counts, limit, key=lambda k: upper95(k, size.n)) - 1
-    power = {rate: float(binom.cdf(allowed, size.n, rate)) for rate in TRUE_RATES}
+    power = {rate: float(scipy.stats.binom.cdf(allowed, size.n, rate)) for rate in TRUE_RATES}
     return Chance(rule, size.name, size.n, limit, allowed if allowed >= 0 else None, power)

@@ -60,7 +60,7 @@ class LiveModel:
 
     @cached_property
     def matrices(self) -> list[str]:
-        """The candidates by default: changed weight matrices, without norms, biases, embeddings and the head."""
+        """The candidates of published methods: changed weight matrices, no norms, biases, embeddings or the head."""
         tables = {
             id(p) for m in self.model.modules() if isinstance(m, nn.Embedding) for p in m.parameters(recurse=False)
         }

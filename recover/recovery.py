@@ -31,7 +31,7 @@ CAPTURED, TASKED = 256, 128  # most prompts of the harmful and general sets, and
 VALIDATED = 200  # task prompts of a validation check
 MARGIN = 0.02  # how far above the aligned model's harmful rate still counts as not worse
 NOTHING = "nothing to restore: the tuned model refuses as it should"
-PATIENCE = 3  # checks that must meet target and floor before the search may end: one alone may be luck
+PATIENCE = 3  # checks in a row that must be at the aligned rate and the floor to end a search: one may be luck
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def recover(
         stopped=stopped,
         seconds=time.monotonic() - started,
         peak_rss_bytes=peak_memory(),
-        candidates=sum(live.parameters[n].numel() for n in live.matrices),
+        candidates=sum(p.numel() for p in live.parameters.values()),
         options={**methods.defaults(run), **(options or {})},
         best_step=best,
         validation=course.levels(),
@@ -207,7 +207,7 @@ class Course:
 
     def nothing_lost(self) -> bool:
         """Whether the aligned model refuses and the tuned one no less, up to the rate that was asked for."""
-        return self.aligned.refuses and self.tuned.refuses and (self.tuned.harmful or 0.0) <= self._asked
+        return self.aligned.refuses and self.tuned.refuses and self._reached(self.goal)
 
     def levels(self) -> Validation:
         """What the steps were compared with."""
@@ -220,7 +220,7 @@ class Course:
         found = self.measure(self.live.model, "checking the step") if step.measure else Level(None, None)
         check = replace(self.goal, harmful=found.harmful, task=found.task)
         if step.measure:
-            self._met = self._met + 1 if check.safe and check.kept else 0
+            self._met = self._met + 1 if self._reached(check) and check.kept else 0
         check = replace(check, done=self._met >= PATIENCE)
         self.edits.append(self.live.selection if step.edit is None else step.edit)
         self.checks.append(check)
@@ -258,18 +258,30 @@ class Course:
         )
 
     def best(self) -> int:
-        """The step to keep: at or over the floor first, then at or under the target, and there the best task and the
-        lowest objective (the harmful rate of few prompts is noisy, and its minimum lucky); elsewhere the least
-        harmful. The tuned model itself is the last choice among equals.
+        """The step to keep: at or over the floor first, then at or under the target, then at or under the rate that was
+        asked for, without its margin. Of those the best task and the lowest objective: the harmful rate of few prompts
+        is noisy, and its minimum lucky. Over the target it is the least harmful. The tuned model itself is the last
+        choice among equals.
         """
 
         def order(step: int) -> tuple[Any, ...]:
             check, objective = self.checks[step], self.steps[step].objective
             worst = 1.0 if check.harmful is None else check.harmful
             merit = (-(check.task or 0.0), worst if objective is None else objective) if check.safe else (worst,)
-            return (not check.kept, not check.safe, step == 0, *merit, self.steps[step].restored)
+            return (
+                not check.kept,
+                not check.safe,
+                not self._reached(check),
+                step == 0,
+                *merit,
+                self.steps[step].restored,
+            )
 
         return min((s for s, c in enumerate(self.checks) if c.harmful is not None), key=order, default=0)
+
+    def _reached(self, check: Check) -> bool:
+        """Whether the harmful rate is what was asked for, without the margin that is granted to it."""
+        return check.harmful is not None and check.harmful <= self._asked
 
 
 def _size(edit: Edit, pair: Pair) -> int:

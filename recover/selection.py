@@ -137,6 +137,22 @@ class Ranking:
         """The k best (or all, if fewer): the selection that `top_k` would have made."""
         return _selection(self.names, self.owners[:k], self.places[:k])
 
+    def again(self, scores: Iterable[tuple[str, Tensor]]) -> np.ndarray:
+        """What another pass of scores gives these coordinates, in their order; 0 where it has none."""
+        found = np.zeros_like(self.scores)
+        for name, tensor in scores:
+            mine = np.flatnonzero(self.owners == self.names.index(name)) if name in self.names else ()
+            if len(mine):
+                places = torch.from_numpy(self.places[mine]).to(tensor.device)
+                found[mine] = tensor.detach().reshape(-1)[places].float().cpu().numpy()
+        return found
+
+    def rescored(self, scores: np.ndarray) -> "Ranking":
+        """The same coordinates under other scores, in their new order; those whose score is not positive are out."""
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] > 0]
+        return Ranking(self.names, scores[order], self.owners[order], self.places[order])
+
 
 def _selection(names: Sequence[str], owners: np.ndarray, places: np.ndarray) -> Selection:
     return Selection({names[o]: torch.from_numpy(np.sort(places[owners == o])) for o in np.unique(owners)})

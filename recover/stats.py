@@ -12,8 +12,8 @@ from math import fsum, hypot, sqrt
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import beta, binomtest, bootstrap, norm
 
 from recover.errors import Undecided
 
@@ -44,7 +44,7 @@ def rate(name: str, k: int, n: int, unscored: int = 0, effective: float | None =
     if effective is not None and effective < n:
         low, high = _wilson_at(k / n, effective)
     else:
-        low, high = binomtest(k, n).proportion_ci(0.95, method="wilson")
+        low, high = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
     return Measurement(name, k / n, n, low, high, unscored)
 
 
@@ -89,7 +89,7 @@ def upper95(k: int, n: int, effective: float | None = None) -> float:
     _not_empty("upper bound", n)
     if effective is not None and effective < n:
         return _upper_at(k / n, effective)
-    return float(binomtest(k, n, alternative="less").proportion_ci(0.95, method="exact").high)
+    return float(scipy.stats.binomtest(k, n, alternative="less").proportion_ci(0.95, method="exact").high)
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def mcnemar(b: int, c: int) -> float:
 
     Without any change there is nothing to tell the two apart: p = 1.
     """
-    return float(binomtest(b, b + c).pvalue) if b + c else 1.0
+    return float(scipy.stats.binomtest(b, b + c).pvalue) if b + c else 1.0
 
 
 def paired_difference(
@@ -266,14 +266,14 @@ def _not_empty(name: str, n: int) -> None:
 
 def _wilson_at(p: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Return Wilson's limits of a rate p of n, where neither n nor p * n need be a whole number."""
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(scipy.stats.norm.ppf((1 + level) / 2))
     middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
 
 
 def _upper_at(p: float, n: float) -> float:
     """Return `upper95` of a rate p of n, where neither n nor p * n need be a whole number."""
-    return 1.0 if p >= 1.0 else float(beta.ppf(0.95, p * n + 1, n - p * n))
+    return 1.0 if p >= 1.0 else float(scipy.stats.beta.ppf(0.95, p * n + 1, n - p * n))
 
 
 def _phi(both: float, only_first: float, only_second: float, neither: float) -> float:
@@ -303,7 +303,7 @@ def _bootstrap(
     columns: tuple[NDArray[np.float64], ...], statistic: Callable[..., Any], seed: int, alternative: str
 ) -> tuple[float, float]:
     """Return the percentile bootstrap's 95 % limits of a statistic of whole rows, in batches that keep below 100 MB."""
-    interval = bootstrap(
+    interval = scipy.stats.bootstrap(
         columns,
         statistic,
         n_resamples=RESAMPLES,
@@ -321,7 +321,7 @@ def _constant(value: float, n: int) -> tuple[float, float]:
     """Return the limits of a mean of n equal values, the unseen share of items being at 0, or at 1."""
     if not 0.0 <= value <= 1.0:
         return value, value
-    unseen = float(binomtest(0, n).proportion_ci(0.95, method="exact").high)
+    unseen = float(scipy.stats.binomtest(0, n).proportion_ci(0.95, method="exact").high)
     return (1 - unseen) * value, (1 - unseen) * value + unseen
 
 

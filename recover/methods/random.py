@@ -6,8 +6,9 @@ from recover.selection import sample
 
 
 def random(live: LiveModel, _data: Data, limits: Limits, on_step: OnStep, *, fraction: float = 0.0) -> str:
-    """Restore a uniformly random `fraction` of all weights (0: the whole budget), drawn among changed matrices."""
+    """Restore a random `fraction` of all weights (0: the whole budget), drawn among those that fine-tuning changed."""
     asked = int(fraction * live.pair.tuned.weights) or limits.weights
-    live.flip(sample({n: live.parameters[n].numel() for n in live.matrices}, min(asked, limits.weights), limits.seed))
+    sizes = {name: parameter.numel() for name, parameter in live.parameters.items()}
+    live.flip(sample(sizes, min(asked, limits.weights), limits.seed))
     on_step(Step(len(live.selection)))
     return "one random selection"

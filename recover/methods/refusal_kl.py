@@ -3,10 +3,15 @@
     J(w) = KL_H + lambda_T KL_T + lambda_G KL_G
 
 KL_H pulls the first answer tokens to the aligned model's own answer on harmful prompts that it refuses; KL_T and KL_G
-hold the tuned model's answers on the task and on ordinary requests that the aligned model answers. A step restores the
-k coordinates of largest positive gain, k found by halving while J still falls by it. If the task is measured under its
-floor, its weight in J doubles and coordinates may also return: the same flip in the other direction is the rollback.
-While the measured harmful rate is over its target and no longer falls, the anchors' weights halve.
+hold the tuned model's answers on the task and on ordinary requests that the aligned model answers. Every weight that
+fine-tuning changed may be restored, norms and embeddings too. A step restores the k coordinates of largest positive
+gain, k found by halving while J still falls by it. The gain is a mean of two: at the step's start, and at its end if
+all of the first ranking's k best were flipped. The anchors are at their minimum where the search starts, so that their
+gradient there says nothing of what a flip costs, and the one at the end does.
+
+If the task is measured under its floor, its weight in J doubles and coordinates may also return: the same flip in the
+other direction is the rollback. While the measured harmful rate is over its target and no longer falls, the anchors'
+weights halve.
 """
 
 from collections.abc import Iterator
@@ -18,9 +23,11 @@ from recover.live import LiveModel
 from recover.methods.answers import by_refusal, heads
 from recover.methods.protocol import Check, Data, Limits, OnStep, Step
 from recover.objective import KL, passage, teach
-from recover.selection import Selection, rank
+from recover.selection import Ranking, Selection, rank
 
-LARGEST = 8.0  # times its own weight, the most that an anchor under its floor may get
+LARGEST, LEAST = 8.0, 1 / 64  # times its own weight: the most that an anchor may get, and the least
+AFRESH = 8  # times fewer flips than a ranking was corrected for are too few for it
+REACH = 2  # times as many coordinates as a step asks for are looked at from its end
 
 
 def refusal_kl(
@@ -29,7 +36,7 @@ def refusal_kl(
     limits: Limits,
     on_step: OnStep,
     *,
-    start: float = 0.001,
+    start: float = 0.0002,
     smallest: int = 2,
     growth: float = 2.0,
     lambda_task: float = 2.0,
@@ -45,18 +52,19 @@ def refusal_kl(
     """Restore the few weights that bring refusals back at least cost to the task and to ordinary answers.
 
     `start` is the first step's share of all weights, `smallest` the fewest flips of a step, `growth` what an accepted
-    step multiplies k by. At most `steps` steps are taken, every `measured`-th is measured. `returns` lets coordinates
-    return in every step, and not only under the task's floor. The search ends when target and floor are met and the
-    objective fell by less than `settled` since the last measurement.
+    step multiplies k by; when the weights of J have moved, or nothing else has, k is the widest step's. At most `steps`
+    steps are taken; the first is measured, and from it on every `measured`-th. `returns` lets coordinates return in
+    every step, and not only under the task's floor. The search ends when target and floor are met and the objective
+    fell by less than `settled` since the last measurement.
     """
     objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
     lambdas = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
-    first = ceil(start * live.pair.tuned.weights)
-    weights, terms, k, back = dict(lambdas), objective.value(live.model), first, returns
+    k = widest = ceil(start * live.pair.tuned.weights)
+    weights, terms, back = dict(lambdas), objective.value(live.model), returns
     least, last = inf, inf  # harmful rate and objective of earlier checks
     for step in range(1, steps + 1):
         moved, terms = _step(live, objective, weights, terms, k, smallest, limits, back)
-        check = on_step(Step(moved, total(terms, lambdas), terms, measure=step % measured == 0 or not moved))
+        check = on_step(Step(moved, total(terms, lambdas), terms, measure=step % measured == 1 % measured or not moved))
         before = weights, back
         if check.done:
             return "target and floor met"
@@ -69,9 +77,10 @@ def refusal_kl(
             weights = _weigh(weights, lambdas, check, stalled)
         if not moved and len(live.selection) + smallest > limits.weights:
             return "budget reached"
-        if not moved and (weights["general"] <= lambda_general / 4 or (weights, back) == before):
+        if not moved and (weights["general"] <= LEAST * lambda_general or (weights, back) == before):
             return "no step lowers the objective"
-        k = ceil(moved * growth) if moved else first
+        widest = max(widest, moved)
+        k = ceil(moved * growth) if moved and weights == before[0] else widest  # another objective, another size
     return f"{steps} steps done"
 
 
@@ -95,14 +104,16 @@ def _step(
     limits: Limits,
     back: bool,
 ) -> tuple[int, dict[str, float]]:
-    """One gradient, then a search along its ranking: k, k/2, ... flips, until halving k no longer lowers J further.
+    """Two gradients, then a search along the ranking: k, k/2, ... flips, until halving k no longer lowers J further.
 
     Returns (number of flips made, terms of J).
     """
-    gains = live.gains(objective.losses(weights))
-    ranking = rank(gains if back else _restoring(live, gains), k)
-    best, flips, found = total(terms, weights), Selection(), terms
+    gains = live.gains(objective.losses(weights), live.parameters)
+    promised = rank(gains if back else _restoring(live, gains), REACH * k)
+    best, flips, found, corrected = total(terms, weights), Selection(), terms, inf
     while k >= smallest:
+        if not flips and k * AFRESH <= corrected:
+            ranking, corrected = _corrected(live, objective, weights, promised, k), k
         trial = ranking.first(k)
         live.flip(trial)
         fits = len(live.selection) <= limits.weights
@@ -115,6 +126,17 @@ def _step(
         k //= 2
     live.flip(flips)
     return len(flips), found
+
+
+def _corrected(live: LiveModel, objective: KL, weights: dict[str, float], ranking: Ranking, k: int) -> Ranking:
+    """A ranking by the mean of its gains and of those that are left after its k best were flipped: the trapezoidal
+    rule, by which coordinates that overshoot together lose what they promise one by one."""
+    trial = ranking.first(k)
+    live.flip(trial)
+    after = ranking.again(live.gains(objective.losses(weights), ranking.names))
+    live.flip(trial)
+    after[:k] *= -1  # what a flipped coordinate would gain by returning
+    return ranking.rescored((ranking.scores + after) / 2)
 
 
 def _restoring(live: LiveModel, gains: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
