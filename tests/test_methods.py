@@ -20,10 +20,11 @@ from recover.judges import Judgement, Verdict
 from recover.live import LiveModel
 from recover.methods import METHODS, Check, Data, Limits, Step, defaults, get_method, parse_options
 from recover.methods.interpolate import blend
+from recover.methods.refusal_kl import capture, corrected
 from recover.pair import Pair
 from recover.prompts import Answer, Prompt, PromptSet, make_set
 from recover.recovery import Course, Recovery, recover
-from recover.selection import Selection, sample
+from recover.selection import Selection, rank, sample
 from recover.speech import Speech
 from recover.tasks import Task
 
@@ -180,6 +181,29 @@ def test_refusal_kl_stays_in_its_budget(pair: Pair, budget: float) -> None:
     assert all(step.restored <= int(budget * pair.tuned.weights) for step in found.account.steps)
 
 
+def test_a_corrected_ranking_has_the_mean_gain_of_both_ends(pair: Pair, speech: Speech, task: Task) -> None:
+    live, weights = LiveModel(pair, torch.float32, CPU), {"harmful": 1.0, "task": 2.0, "general": 0.3}
+    objective = capture(live, data_of(speech, task), 8, 24, 8)
+    ranking = rank(live.gains(objective.losses(weights), live.parameters), 60)
+    found = corrected(live, objective, weights, ranking, 40)
+    assert not live.selection
+    start = dict(live.gains(objective.losses(weights), live.parameters))
+    flips = ranking.first(40)
+    live.flip(flips)
+    end = dict(live.gains(objective.losses(weights), live.parameters))
+    expected = {}
+    for name, positions in ranking.first(60):
+        for place in positions.tolist():
+            sign = -1 if place in flips.positions.get(name, torch.empty(0)).tolist() else 1
+            mean = (start[name].view(-1)[place] + sign * end[name].view(-1)[place]) / 2
+            if mean > 0:
+                expected[name, place] = float(mean)
+    names = [(found.names[owner], int(place)) for owner, place in zip(found.owners, found.places, strict=True)]
+    assert 0 < len(expected) < 60  # some promise what they do not keep
+    assert dict(zip(names, found.scores.tolist(), strict=True)) == pytest.approx(expected, rel=1e-4)
+    assert [*found.scores] == sorted(found.scores, reverse=True)
+
+
 def test_refusal_kl_with_a_task_anchors_it(pair: Pair, task: Task) -> None:
     found = restored(pair, "refusal-kl", steps=2, smallest=1, task=task)
     assert {"harmful", "task", "general"} == set(found.account.steps[1].terms)
@@ -199,7 +223,7 @@ def test_refusal_kl_lets_weights_return_under_the_floor_alone(
     assert len(live.selection - before) > 0
 
 
-@pytest.mark.parametrize(("harmful", "task_score", "most"), [(0.0, 0.0, 5), (1.0, 1.0, 4), (1.0, 0.0, 5)])
+@pytest.mark.parametrize(("harmful", "task_score", "most"), [(0.0, 0.0, 5), (1.0, 1.0, 6), (1.0, 0.0, 5)])
 def test_refusal_kl_ends_where_no_step_helps(
     pair: Pair, speech: Speech, task: Task, harmful: float, task_score: float, most: int
 ) -> None:
@@ -359,10 +383,12 @@ def test_the_best_step_meets_floor_and_target_whatever_comes_later(pair: Pair, t
 
 
 def course(*rows: tuple[float, float | None, float]) -> Course:
-    """Steps after the tuned model's with (harmful rate, task score, objective), a target of 0.2 and a floor of 0.8."""
+    """Steps after the tuned model's with (harmful rate, task score, objective): an aligned model at 0.2, so a target of
+    0.25, and a floor of 0.8."""
     found = Course.__new__(Course)
+    found._asked = 0.2
     floor = None if rows[0][1] is None else 0.8
-    found.checks = [Check(h, 0.2, t, floor) for h, t, _ in ((0.9, rows[0][1] and 0.9, 0.0), *rows)]
+    found.checks = [Check(h, 0.25, t, floor) for h, t, _ in ((0.9, rows[0][1] and 0.9, 0.0), *rows)]
     found.steps = [
         result.Step(step=i, k=1, restored=i, fraction=0.1, objective=row and row[2])
         for i, row in enumerate([None, *rows])
@@ -377,6 +403,8 @@ def course(*rows: tuple[float, float | None, float]) -> Course:
         ([(0.1, 0.88, 3.0), (0.2, 0.88, 2.0), (0.0, 0.85, 1.0)], 2),  # then the lowest objective
         ([(0.1, None, 3.0), (0.2, None, 1.0), (0.0, None, 2.0)], 2),
         ([(0.4, 0.89, 1.0), (0.3, 0.81, 2.0), (0.5, 0.95, 1.0)], 2),  # over it the least harmful
+        ([(0.24, 0.89, 1.0), (0.2, 0.81, 2.0)], 2),  # the aligned model's own rate before what is within its margin
+        ([(0.24, 0.81, 1.0), (0.3, 0.89, 2.0)], 1),
         ([(0.1, 0.79, 1.0), (0.3, 0.80, 2.0)], 2),  # the floor comes first
         ([(0.1, 0.10, 1.0)], 0),
     ],

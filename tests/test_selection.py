@@ -116,6 +116,23 @@ def test_the_first_of_a_ranking_are_nested(tables: dict[str, Tensor], k: int, m:
     assert len(ranking.first(m) - ranking.first(k)) == 0
 
 
+def test_a_ranking_finds_its_coordinates_in_another_pass_and_takes_their_scores() -> None:
+    first = {"b": torch.tensor([[4.0, 1.0], [0.0, 3.0]]), "a": torch.tensor([2.0, -1.0])}
+    ranking = rank(first.items(), 4)
+    other = ranking.again(
+        {"a": torch.tensor([7.0, 9.0]), "c": torch.ones(3), "b": torch.arange(4.0).view(2, 2)}.items()
+    )
+    assert other.tolist() == [0.0, 3.0, 7.0, 1.0]  # of 4, 3, 2 and 1
+    assert ranking.again(()).tolist() == [0.0] * 4
+    again = ranking.rescored(other)
+    assert [(again.names[o], int(p)) for o, p in zip(again.owners, again.places, strict=True)] == [
+        ("a", 0),
+        ("b", 3),
+        ("b", 1),
+    ]
+    assert again.scores.tolist() == [7.0, 3.0, 1.0]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_scores_may_be_of_any_float_dtype_and_not_contiguous(dtype: torch.dtype) -> None:
     scores = torch.tensor([[1.0, 4.0], [2.0, 3.0], [-1.0, 0.0]], dtype=dtype)

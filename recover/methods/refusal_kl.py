@@ -110,10 +110,10 @@ def _step(
     """
     gains = live.gains(objective.losses(weights), live.parameters)
     promised = rank(gains if back else _restoring(live, gains), REACH * k)
-    best, flips, found, corrected = total(terms, weights), Selection(), terms, inf
+    best, flips, found, reach = total(terms, weights), Selection(), terms, inf
     while k >= smallest:
-        if not flips and k * AFRESH <= corrected:
-            ranking, corrected = _corrected(live, objective, weights, promised, k), k
+        if not flips and k * AFRESH <= reach:
+            ranking, reach = corrected(live, objective, weights, promised, k), k
         trial = ranking.first(k)
         live.flip(trial)
         fits = len(live.selection) <= limits.weights
@@ -128,7 +128,7 @@ def _step(
     return len(flips), found
 
 
-def _corrected(live: LiveModel, objective: KL, weights: dict[str, float], ranking: Ranking, k: int) -> Ranking:
+def corrected(live: LiveModel, objective: KL, weights: dict[str, float], ranking: Ranking, k: int) -> Ranking:
     """A ranking by the mean of its gains and of those that are left after its k best were flipped: the trapezoidal
     rule, by which coordinates that overshoot together lose what they promise one by one."""
     trial = ranking.first(k)
