@@ -20,7 +20,7 @@ from recover.judges import Judgement, Verdict
 from recover.live import LiveModel
 from recover.methods import METHODS, Check, Data, Limits, Step, defaults, get_method, parse_options
 from recover.methods.interpolate import blend
-from recover.methods.refusal_kl import capture, corrected
+from recover.methods.refusal_kl import Search, capture, corrected
 from recover.pair import Pair
 from recover.prompts import Answer, Prompt, PromptSet, make_set
 from recover.recovery import Course, Recovery, recover
@@ -184,13 +184,14 @@ def test_refusal_kl_stays_in_its_budget(pair: Pair, budget: float) -> None:
 def test_a_corrected_ranking_has_the_mean_gain_of_both_ends(pair: Pair, speech: Speech, task: Task) -> None:
     live, weights = LiveModel(pair, torch.float32, CPU), {"harmful": 1.0, "task": 2.0, "general": 0.3}
     objective = capture(live, data_of(speech, task), 8, 24, 8)
-    ranking = rank(live.gains(objective.losses(weights), live.parameters), 60)
-    found = corrected(live, objective, weights, ranking, 40)
+    search = Search(live, objective, [*live.parameters], 10**6, 1)
+    ranking = rank(search.gains(weights, search.names), 60)
+    found = corrected(search, weights, ranking, 40)
     assert not live.selection
-    start = dict(live.gains(objective.losses(weights), live.parameters))
+    start = dict(search.gains(weights, search.names))
     flips = ranking.first(40)
     live.flip(flips)
-    end = dict(live.gains(objective.losses(weights), live.parameters))
+    end = dict(search.gains(weights, search.names))
     expected = {}
     for name, positions in ranking.first(60):
         for place in positions.tolist():
@@ -202,6 +203,14 @@ def test_a_corrected_ranking_has_the_mean_gain_of_both_ends(pair: Pair, speech: 
     assert 0 < len(expected) < 60  # some promise what they do not keep
     assert dict(zip(names, found.scores.tolist(), strict=True)) == pytest.approx(expected, rel=1e-4)
     assert [*found.scores] == sorted(found.scores, reverse=True)
+
+
+@pytest.mark.parametrize("matrices", [True, False])
+def test_refusal_kl_may_be_kept_to_matrices(pair: Pair, matrices: bool) -> None:
+    found = restored(pair, "refusal-kl", steps=3, smallest=1, target=1.0, matrices=matrices)
+    taken = {part.matrix for part in found.account.by_matrix}
+    assert found.account.restored > 0
+    assert all("proj" in matrix for matrix in taken) == matrices
 
 
 def test_refusal_kl_with_a_task_anchors_it(pair: Pair, task: Task) -> None:

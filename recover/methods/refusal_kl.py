@@ -14,7 +14,8 @@ other direction is the rollback. While the measured harmful rate is over its tar
 weights halve.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import ceil, inf
 
 from torch import Tensor
@@ -28,6 +29,21 @@ from recover.selection import Ranking, Selection, rank
 LARGEST, LEAST = 8.0, 1 / 64  # times its own weight: the most that an anchor may get, and the least
 AFRESH = 8  # times fewer flips than a ranking was corrected for are too few for it
 REACH = 2  # times as many coordinates as a step asks for are looked at from its end
+
+
+@dataclass(frozen=True)
+class Search:
+    """What stays the same in all steps of a run."""
+
+    live: LiveModel
+    objective: KL
+    names: Sequence[str]  # of the candidates' tensors
+    most: int  # weights that may be restored
+    smallest: int  # flips of a step
+
+    def gains(self, weights: dict[str, float], names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """The first-order fall of J under these weights, where the model stands now."""
+        return self.live.gains(self.objective.losses(weights), names)
 
 
 def refusal_kl(
@@ -48,22 +64,25 @@ def refusal_kl(
     measured: int = 2,
     settled: float = 0.02,
     returns: bool = False,
+    matrices: bool = False,
 ) -> str:
     """Restore the few weights that bring refusals back at least cost to the task and to ordinary answers.
 
     `start` is the first step's share of all weights, `smallest` the fewest flips of a step, `growth` what an accepted
     step multiplies k by; when the weights of J have moved, or nothing else has, k is the widest step's. At most `steps`
     steps are taken; the first is measured, and from it on every `measured`-th. `returns` lets coordinates return in
-    every step, and not only under the task's floor. The search ends when target and floor are met and the objective
-    fell by less than `settled` since the last measurement.
+    every step, and not only under the task's floor. `matrices` leaves norms, biases, embeddings and the head alone: of
+    large vocabularies the gradients are large. The search ends when target and floor are met and the objective fell by
+    less than `settled` since the last measurement.
     """
     objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
+    search = Search(live, objective, [*(live.matrices if matrices else live.parameters)], limits.weights, smallest)
     lambdas = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
     k = widest = ceil(start * live.pair.tuned.weights)
     weights, terms, back = dict(lambdas), objective.value(live.model), returns
     least, last = inf, inf  # harmful rate and objective of earlier checks
     for step in range(1, steps + 1):
-        moved, terms = _step(live, objective, weights, terms, k, smallest, limits, back)
+        moved, terms = _step(search, weights, terms, k, back)
         check = on_step(Step(moved, total(terms, lambdas), terms, measure=step % measured == 1 % measured or not moved))
         before = weights, back
         if check.done:
@@ -95,29 +114,23 @@ def _weigh(weights: dict[str, float], lambdas: dict[str, float], check: Check, s
 
 
 def _step(
-    live: LiveModel,
-    objective: KL,
-    weights: dict[str, float],
-    terms: dict[str, float],
-    k: int,
-    smallest: int,
-    limits: Limits,
-    back: bool,
+    search: Search, weights: dict[str, float], terms: dict[str, float], k: int, back: bool
 ) -> tuple[int, dict[str, float]]:
     """Two gradients, then a search along the ranking: k, k/2, ... flips, until halving k no longer lowers J further.
 
     Returns (number of flips made, terms of J).
     """
-    gains = live.gains(objective.losses(weights), live.parameters)
+    live = search.live
+    gains = search.gains(weights, search.names)
     promised = rank(gains if back else _restoring(live, gains), REACH * k)
     best, flips, found, reach = total(terms, weights), Selection(), terms, inf
-    while k >= smallest:
+    while k >= search.smallest:
         if not flips and k * AFRESH <= reach:
-            ranking, reach = corrected(live, objective, weights, promised, k), k
+            ranking, reach = corrected(search, weights, promised, k), k
         trial = ranking.first(k)
         live.flip(trial)
-        fits = len(live.selection) <= limits.weights
-        tried = objective.value(live.model) if fits else terms
+        fits = len(live.selection) <= search.most
+        tried = search.objective.value(live.model) if fits else terms
         live.flip(trial)
         if total(tried, weights) < best:
             best, flips, found = total(tried, weights), trial, tried
@@ -128,13 +141,13 @@ def _step(
     return len(flips), found
 
 
-def corrected(live: LiveModel, objective: KL, weights: dict[str, float], ranking: Ranking, k: int) -> Ranking:
+def corrected(search: Search, weights: dict[str, float], ranking: Ranking, k: int) -> Ranking:
     """A ranking by the mean of its gains and of those that are left after its k best were flipped: the trapezoidal
     rule, by which coordinates that overshoot together lose what they promise one by one."""
     trial = ranking.first(k)
-    live.flip(trial)
-    after = ranking.again(live.gains(objective.losses(weights), ranking.names))
-    live.flip(trial)
+    search.live.flip(trial)
+    after = ranking.again(search.gains(weights, ranking.names))
+    search.live.flip(trial)
     after[:k] *= -1  # what a flipped coordinate would gain by returning
     return ranking.rescored((ranking.scores + after) / 2)
 
