@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
@@ -37,6 +37,7 @@ PRELOADED = (  # what every job imports
     "transformers.models.auto.tokenization_auto",
     "transformers.tokenization_utils_tokenizers",
 )
+GRACE = 30  # seconds for a process to end after its job
 In = ParamSpec("In")
 Out = TypeVar("Out")
 
@@ -80,7 +81,9 @@ def local(members: Sequence[Member], jobs: int | None, retry: int) -> Generator[
 def apart(function: Callable[In, Out], *args: In.args, **kwargs: In.kwargs) -> Out:
     """What a function returns or raises, called in a process of its own: what it loads does not stay in this one."""
     with ProcessPoolExecutor(1, _processes()) as pool:
-        return pool.submit(function, *args, **kwargs).result()
+        with _unheard():
+            asked = pool.submit(function, *args, **kwargs)
+        return asked.result()
 
 
 def _processes() -> BaseContext:
@@ -93,11 +96,22 @@ def _processes() -> BaseContext:
     return context
 
 
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Processes that begin meanwhile do not hear Ctrl-C, which a terminal sends to all; this one does, and ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(member: Member, tries: int, threads: int) -> _Worker:
     context: Any = _processes()
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, member, threads))
-    process.start()
+    with _unheard():
+        process.start()
     theirs.close()  # so that the other end's death is seen here
     return _Worker(process, ours, member, time.monotonic(), tries)
 
@@ -109,6 +123,8 @@ def _next(busy: Sequence[_Worker]) -> tuple[_Worker, Ended]:
     ended: Ended | None = None
     with contextlib.suppress(EOFError, OSError):
         ended = worker.pipe.recv()
+    worker.process.join(GRACE)
+    worker.process.kill()  # if it is not gone: a library may have left it a thread that does not end
     worker.process.join()
     worker.pipe.close()
     lasted = time.monotonic() - worker.since
@@ -126,7 +142,6 @@ def _death(code: int | None) -> str:
 
 def _work(pipe: Connection, member: Member, threads: int) -> None:
     """Run a job, and send its end through a pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the batch hears of it, and ends its workers
     threading.Thread(target=_die_with_the_batch, daemon=True).start()
     torch.set_num_threads(threads)
     pipe.send(perform(member))
