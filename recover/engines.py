@@ -98,7 +98,7 @@ def _processes() -> BaseContext:
 
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
-    """Processes that begin meanwhile do not hear Ctrl-C, which a terminal sends to all; this one does, and ends them."""
+    """Processes that begin meanwhile do not hear Ctrl-C, which a terminal sends to all; this one does and ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
