@@ -250,13 +250,13 @@ def plot(lines: Sequence[Line], keys: set[tuple[Any, ...]], file: Path) -> None:
 def page(lines: Sequence[Line]) -> str:
     """The whole page."""
     ours = of(lines, OURS)
-    quarter = common(lines)
+    quarter = common(lines, (*EVERYWHERE, *BASELINES))
     rows = [[claim, target, found, "yes" if met else "**no**"] for claim, target, found, met in claims(lines)]
     return TEMPLATE.read_text(encoding="utf-8").format(
         cells=f"{len(ours)} of {CELLS}",
         claims=table(["claim (percent)", "target", "measured", "met"], rows),
-        methods=method_table(lines, EVERYWHERE, {k for k in ours if all(k in of(lines, m) for m in EVERYWHERE)}),
-        quarter=method_table(lines, (*EVERYWHERE, *BASELINES, "soft-sft"), quarter),
+        methods=method_table(lines, EVERYWHERE, common(lines, EVERYWHERE)),
+        quarter=method_table(lines, (*EVERYWHERE, *BASELINES, "soft-sft"), quarter) if quarter else "Not run yet.",
         families=family_table(lines),
         grids="\n\n".join(by_cell(lines, family) for family in FAMILIES),
         seeds=seed_table(lines),
@@ -264,9 +264,8 @@ def page(lines: Sequence[Line]) -> str:
     )
 
 
-def common(lines: Sequence[Line]) -> set[tuple[Any, ...]]:
-    """The cells that every method has."""
-    names = [OURS, *rivals(lines), "random"]
+def common(lines: Sequence[Line], names: Iterable[str]) -> set[tuple[Any, ...]]:
+    """The cells that all of these methods have."""
     return set.intersection(*(set(of(lines, name)) for name in names))
 
 
@@ -278,7 +277,8 @@ def main() -> None:
     asked = parser.parse_args()
     lines = [json.loads(line) for line in asked.lines.read_text(encoding="utf-8").splitlines()]
     asked.page.write_text(page(lines), encoding="utf-8")
-    plot(lines, common(lines), asked.page.with_suffix(".png"))
+    shown = common(lines, (*EVERYWHERE, *BASELINES)) or common(lines, EVERYWHERE)
+    plot(lines, shown, asked.page.with_suffix(".png"))
 
 
 if __name__ == "__main__":
