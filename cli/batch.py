@@ -61,11 +61,12 @@ def batch(
     workers = ENGINES[engine](address)
     place = out or Path(f"{source.resolve().stem}-restored")
     batches.check_place(place)
-    plan = apart(manifest.read, source, place, aligned)
     if dry_run:
+        plan = manifest.read(source, place, aligned)
         entries = batches.standing(plan, place).values()
         show.out("".join(f"{_told(entry)}\n" for entry in entries))
         sys.exit(max(entry.exit_code or Exit.OK for entry in entries))
+    plan = apart(manifest.read, source, place, aligned)
     with _watching(len(plan.members), quiet) as watch:
         found = batches.run(plan, place, engine=workers, watch=watch, **asked)
     show.out(overview.dumps(found) if as_json else _table(found, overview.lines(found, place)))
