@@ -243,6 +243,7 @@ def plot(lines: Sequence[Line], keys: set[tuple[Any, ...]], file: Path) -> None:
     aligned = 100 * mean([of(lines, OURS)[key] for key in keys], "harmful", "aligned")
     axes.axvline(aligned, linestyle=":", color="gray")
     axes.annotate("aligned", (aligned, axes.get_ylim()[0]), xytext=(3, 3), textcoords="offset points", fontsize=8)
+    axes.set_xlim(0, axes.get_xlim()[1] * 1.1)  # room for names
     axes.grid(alpha=0.3)
     figure.savefig(file, dpi=110)
 

@@ -158,5 +158,6 @@ def test_the_page_and_the_plot_are_made_of_what_is_there(tmp_path: Path) -> None
     page = grid_report.page(lines)
     assert "5 of 125 cells" in page
     assert "60 → 1 (100)" in page
-    grid_report.plot(lines, grid_report.common(lines), tmp_path / "plot.png")
+    assert page.count("Not run yet.") == 3  # other baselines, seeds, probes
+    grid_report.plot(lines, grid_report.common(lines, grid.EVERYWHERE), tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 5000
