@@ -73,9 +73,7 @@ def local(members: Sequence[Member], jobs: int | None, retry: int) -> Generator[
                 yield ended
     finally:
         for worker in busy:
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
+            _end(worker, 0)
 
 
 def apart(function: Callable[In, Out], *args: In.args, **kwargs: In.kwargs) -> Out:
@@ -123,12 +121,17 @@ def _next(busy: Sequence[_Worker]) -> tuple[_Worker, Ended]:
     ended: Ended | None = None
     with contextlib.suppress(EOFError, OSError):
         ended = worker.pipe.recv()
-    worker.process.join(GRACE)
-    worker.process.kill()  # if it is not gone: a library may have left it a thread that does not end
-    worker.process.join()
-    worker.pipe.close()
+    _end(worker, GRACE)
     lasted = time.monotonic() - worker.since
     return worker, ended or Ended(worker.member.name, lasted, _death(worker.process.exitcode))
+
+
+def _end(worker: _Worker, grace: float) -> None:
+    """End a process that is not gone after so many seconds: a library may have left it a thread that does not end."""
+    worker.process.join(grace)
+    worker.process.kill()
+    worker.process.join()
+    worker.pipe.close()
 
 
 def _death(code: int | None) -> str:

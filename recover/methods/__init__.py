@@ -101,7 +101,7 @@ METHODS: dict[str, Method] = {
     "dg-hard": dg_hard,
 }
 
-SELECTED, MATRICES, EVERY = "selected weights of the blocks' matrices", "whole matrices of the blocks", "every weight"
+SELECTED, MATRICES, EVERY = "selected weights", "whole matrices of the blocks", "every weight"
 ABOUT = {
     "refusal-kl": About("harmful and ordinary prompts, the task", SELECTED, "this project", patch=True),
     "sp2025": About(
@@ -112,6 +112,11 @@ ABOUT = {
     "resta": About("the unaligned model", EVERY, "arXiv 2402.11746", unaligned=True),
     "safe-lora": About("the unaligned model", MATRICES, "arXiv 2405.16833", unaligned=True),
     "safe-delta": About("harmful prompts", MATRICES, "arXiv 2505.12038"),
-    "snip-diff": About("harmful prompts, the task or else ordinary prompts", SELECTED, "arXiv 2402.05162", patch=True),
+    "snip-diff": About(
+        "harmful prompts, the task or else ordinary prompts",
+        "selected weights of the blocks' matrices",
+        "arXiv 2402.05162",
+        patch=True,
+    ),
     "dg-hard": About("nothing", MATRICES, "arXiv 1305.5870"),
 }
