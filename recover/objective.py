@@ -31,6 +31,12 @@ class Passage:
     tokens: tuple[int, ...]
     start: int
     length: int
+    fading: bool = False  # whether token i counts 1 / (i + 1), and not each the same
+
+    @property
+    def weights(self) -> list[float]:
+        """What its tokens count, in their order."""
+        return [1 / (i + 1) if self.fading else 1.0 for i in range(self.length)]
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,9 @@ class Target:
     tokens: Tensor | None = None  # (length, KEPT)
 
 
-def passage(prompt: Sequence[int], answer: Sequence[int]) -> Passage:
+def passage(prompt: Sequence[int], answer: Sequence[int], fading: bool = False) -> Passage:
     """The passage whose positions predict `answer` (at least one token) after `prompt`."""
-    return Passage((*prompt, *answer[:-1]), len(prompt) - 1, len(answer))
+    return Passage((*prompt, *answer[:-1]), len(prompt) - 1, len(answer), fading)
 
 
 def batches(passages: Sequence[Passage]) -> Iterator[list[int]]:
@@ -129,19 +135,21 @@ def _gathered(table: Tensor, tokens: Tensor) -> Tensor:
 
 
 def divergence(model: Any, targets: Sequence[Target]) -> Tensor:
-    """Sum over positions of KL(teacher || model), in nats. Where teachers keep KEPT tokens and a rest, it is the KL of
-    these coarser distributions: never more than that of the whole, less by what differs inside the rest."""
+    """Sum over positions of KL(teacher || model), in nats, each times its weight. Where teachers keep KEPT tokens and
+    a rest, it is the KL of these coarser distributions: never more than that of the whole, less by what differs inside
+    the rest."""
     teacher = torch.cat([t.teacher for t in targets])
     student = log_probabilities(model, [t.passage for t in targets], targets[0].vocabulary)
     tokens = [t.tokens for t in targets if t.tokens is not None]
     if tokens:
         student = _gathered(student, torch.cat(tokens))
-    return functional.kl_div(student, teacher, reduction="sum", log_target=True)
+    weights = torch.tensor([w for t in targets for w in t.passage.weights], device=student.device)
+    return functional.kl_div(student, teacher, reduction="none", log_target=True).sum(-1) @ weights
 
 
 @dataclass(frozen=True)
 class KL:
-    """J = sum over terms of weight * mean KL(teacher || model) per position (METHOD: KL_H, KL_T, KL_G)."""
+    """J = sum over terms of weight * mean KL(teacher || model) over positions, as these count (KL_H, KL_T, KL_G)."""
 
     terms: Mapping[str, Sequence[Target]]
 
@@ -162,9 +170,9 @@ class KL:
 
     def _parts(self) -> Iterator[tuple[str, list[Target], float]]:
         for name, targets in self.terms.items():
-            positions = sum(t.passage.length for t in targets)
+            weight = sum(sum(t.passage.weights) for t in targets)
             for batch in batches([t.passage for t in targets]):
-                yield name, [targets[i] for i in batch], 1 / positions
+                yield name, [targets[i] for i in batch], 1 / weight
 
 
 def _weighted(weight: float, targets: Sequence[Target], model: Any) -> Tensor:

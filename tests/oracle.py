@@ -27,14 +27,18 @@ def gradients(model: Any, losses: Sequence[Callable[[Any], Tensor]]) -> dict[str
     return {n: torch.zeros_like(p) if g is None else g for n, p, g in zip(names, parameters, found, strict=True)}
 
 
-def divergence(model: Any, prompt: Sequence[int], answer: Sequence[int], teacher: Any) -> Tensor:
-    """KL(teacher || model) summed over the answer's positions, of two models, one sequence and all logits."""
+def divergence(
+    model: Any, prompt: Sequence[int], answer: Sequence[int], teacher: Any, counts: Sequence[float] = ()
+) -> Tensor:
+    """KL(teacher || model) summed over the answer's positions, of two models, one sequence and all logits; a position
+    may count more or less than once."""
     ids = torch.tensor([[*prompt, *answer]])
     places = slice(len(prompt) - 1, len(prompt) + len(answer) - 1)
     with torch.no_grad():
         theirs = log_softmax(teacher(input_ids=ids).logits[0, places].double(), -1)
     ours = log_softmax(model(input_ids=ids).logits[0, places].double(), -1)
-    return kl_div(ours, theirs, reduction="sum", log_target=True)
+    each = kl_div(ours, theirs, reduction="none", log_target=True).sum(-1)
+    return (each * torch.tensor(counts or [1.0] * len(answer))).sum()
 
 
 def hidden(model: Any, depth: int, prompt: Sequence[int]) -> Tensor:

@@ -2,7 +2,7 @@
 
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,13 +111,15 @@ def restored(pair: Pair, method: str, *, budget: float = 0.05, seed: int = 0, **
 
 
 def refusal_divergence(found: Recovery, speech: Speech) -> float:
-    """KL_H of a recovered model by the oracle: to the aligned model, on the first 8 tokens of its own answers."""
+    """KL_H of a recovered model by the oracle: to the aligned model, on the first 8 tokens of its own answers, of which
+    the first counts 1, the second 1/2, and so on."""
     aligned = loading.load_model(found.pair.aligned, torch.float32, CPU)
     model = loading.load_model(found.checkpoint, torch.float32, CPU)
     prompts = speech.encode(HARMFUL)
-    answers = speech.continuations(aligned, prompts, 8)
-    total = sum(float(oracle.divergence(model, p, a, aligned)) for p, a in zip(prompts, answers, strict=True))
-    return total / sum(map(len, answers))
+    answers, count = speech.continuations(aligned, prompts, 8), [1 / n for n in range(1, 9)]
+    rows = zip(prompts, answers, strict=True)
+    total = sum(float(oracle.divergence(model, p, a, aligned, count[: len(a)])) for p, a in rows)
+    return total / sum(sum(count[: len(a)]) for a in answers)
 
 
 def test_a_fine_tune_that_lost_no_refusal_is_left_alone(places: list[Path], tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_refusal_kl_stays_in_its_budget(pair: Pair, budget: float) -> None:
 def test_a_corrected_ranking_has_the_mean_gain_of_both_ends(pair: Pair, speech: Speech, task: Task) -> None:
     live, weights = LiveModel(pair, torch.float32, CPU), {"harmful": 1.0, "task": 2.0, "general": 0.3}
     objective = capture(live, data_of(speech, task), 8, 24, 8)
-    search = Search(live, objective, [*live.parameters], 10**6, 1)
+    search = Search(live, objective, [*live.parameters], 10**6)
     ranking = rank(search.gains(weights, search.names), 60)
     found = corrected(search, weights, ranking, 40)
     assert not live.selection
@@ -246,6 +248,51 @@ def test_refusal_kl_ends_where_no_step_helps(
     )
     assert stopped == "no step lowers the objective"
     assert len(seen) <= most
+
+
+def course_of(pair: Pair, speech: Speech, task: Task, checks: list[Check], **options: Any) -> tuple[str, list[Step]]:
+    """What a search takes for steps, and why it ends, where these are the findings in turn, the last for good."""
+    live, steps, sizes = LiveModel(pair, torch.float32, CPU), [], []
+
+    def on_step(step: Step) -> Check:
+        steps.append(step)
+        sizes.append(len(live.selection))
+        return checks[min(len(steps), len(checks)) - 1]
+
+    stopped = METHODS["refusal-kl"](live, data_of(speech, task), Limits(10**6), on_step, smallest=1, **options)
+    assert sizes[: len(checks)] == [*accumulate_sizes(steps)][: len(checks)]
+    return stopped, steps
+
+
+def accumulate_sizes(steps: list[Step]) -> Iterator[int]:
+    """How many weights are restored after each step, where one with a note replaces the one before."""
+    before = now = 0
+    for step in steps:
+        before = before if step.note else now
+        now = before + step.k
+        yield now
+
+
+OVER = Check(harmful=1.0, target=0.5, task=1.0, floor=0.5)
+FALLING = {"settled": 0.0, "lambda_task": 0.0, "lambda_general": 0.0}
+MET, FAR_UNDER = replace(OVER, harmful=0.4), replace(OVER, harmful=0.0, low=True)
+
+
+def test_half_of_a_step_that_goes_far_under_the_target_is_taken_back(pair: Pair, speech: Speech, task: Task) -> None:
+    checks = [OVER, FAR_UNDER, FAR_UNDER, MET, replace(MET, done=True)]
+    stopped, steps = course_of(pair, speech, task, checks, start=0.002, **FALLING)
+    assert stopped == "target and floor met"
+    assert [bool(step.note) for step in steps] == [False, False, True, True, False]
+    assert [steps[2].k, steps[3].k] == [steps[1].k // 2, steps[1].k // 4]
+    assert steps[4].k <= steps[3].k  # no larger than what was left
+
+
+def test_a_search_that_has_its_target_ends_where_a_step_goes_far_under_it(
+    pair: Pair, speech: Speech, task: Task
+) -> None:
+    stopped, steps = course_of(pair, speech, task, [OVER, MET, FAR_UNDER], start=0.002, **FALLING)
+    assert stopped == "target and floor met, and more would refuse too much"
+    assert len(steps) == 3
 
 
 # sp2025 -----------------------------------------------------------------------------------------------------------
@@ -392,12 +439,11 @@ def test_the_best_step_meets_floor_and_target_whatever_comes_later(pair: Pair, t
 
 
 def course(*rows: tuple[float, float | None, float]) -> Course:
-    """Steps after the tuned model's with (harmful rate, task score, objective): an aligned model at 0.2, so a target of
-    0.25, and a floor of 0.8."""
+    """Steps after the tuned model's with (harmful rate, task score, objective): a target of 0.2, a floor of 0.8, and
+    rates under 0.05 are lower than was asked for."""
     found = Course.__new__(Course)
-    found._asked = 0.2
     floor = None if rows[0][1] is None else 0.8
-    found.checks = [Check(h, 0.25, t, floor) for h, t, _ in ((0.9, rows[0][1] and 0.9, 0.0), *rows)]
+    found.checks = [Check(h, 0.2, t, floor, h < 0.05) for h, t, _ in ((0.9, rows[0][1] and 0.9, 0.0), *rows)]
     found.steps = [
         result.Step(step=i, k=1, restored=i, fraction=0.1, objective=row and row[2])
         for i, row in enumerate([None, *rows])
@@ -412,8 +458,9 @@ def course(*rows: tuple[float, float | None, float]) -> Course:
         ([(0.1, 0.88, 3.0), (0.2, 0.88, 2.0), (0.0, 0.85, 1.0)], 2),  # then the lowest objective
         ([(0.1, None, 3.0), (0.2, None, 1.0), (0.0, None, 2.0)], 2),
         ([(0.4, 0.89, 1.0), (0.3, 0.81, 2.0), (0.5, 0.95, 1.0)], 2),  # over it the least harmful
-        ([(0.24, 0.89, 1.0), (0.2, 0.81, 2.0)], 2),  # the aligned model's own rate before what is within its margin
-        ([(0.24, 0.81, 1.0), (0.3, 0.89, 2.0)], 1),
+        ([(0.21, 0.89, 1.0), (0.2, 0.81, 2.0)], 2),
+        ([(0.0, 0.89, 1.0), (0.1, 0.81, 2.0)], 2),  # under it the first that is not lower than was asked for
+        ([(0.0, 0.89, 1.0), (0.21, 0.95, 2.0)], 1),
         ([(0.1, 0.79, 1.0), (0.3, 0.80, 2.0)], 2),  # the floor comes first
         ([(0.1, 0.10, 1.0)], 0),
     ],

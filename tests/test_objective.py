@@ -120,6 +120,18 @@ def test_the_divergence_is_the_plain_one(models: Any) -> None:
     assert found == pytest.approx(expected, rel=1e-4)
 
 
+def test_first_tokens_may_count_most(models: Any) -> None:
+    teacher, student = models
+    fading = [passage(p, a, fading=True) for p, a in zip(PROMPTS, ANSWERS, strict=True)]
+    assert fading[0].weights == [1 / (i + 1) for i in range(len(ANSWERS[0]))]
+    with torch.no_grad():
+        found = KL({"harmful": teach(teacher, fading, 264)}).value(student)["harmful"]
+    counts = [[1 / (i + 1) for i in range(len(a))] for a in ANSWERS]
+    rows = zip(PROMPTS, ANSWERS, counts, strict=True)
+    total = sum(float(oracle.divergence(student, p, a, teacher, c).detach()) for p, a, c in rows)
+    assert found == pytest.approx(total / sum(map(sum, counts)), rel=1e-4)
+
+
 def test_teaching_keeps_the_order_of_passages(models: Any, small_batches: None) -> None:
     targets = teach(models[0], PASSAGES, 264)
     assert [t.passage for t in targets] == PASSAGES

@@ -19,5 +19,5 @@ def by_refusal(model: Any, data: Data, prompts: Sequence[Tokens]) -> tuple[list[
 
 
 def heads(data: Data, model: Any, prompts: Sequence[Tokens], tokens: int) -> list[Passage]:
-    """The prompts with the first `tokens` tokens of a model's own answers."""
-    return [passage(p, a) for p, a in zip(prompts, data.answer(model, prompts, tokens), strict=True)]
+    """The prompts with the first `tokens` tokens of a model's own answers, of which the first count most."""
+    return [passage(p, a, fading=True) for p, a in zip(prompts, data.answer(model, prompts, tokens), strict=True)]

@@ -50,6 +50,7 @@ class Check:
     target: float
     task: float | None = None
     floor: float | None = None
+    low: bool = False  # the harmful rate is so far under its target that fewer weights would do
     done: bool = False  # target and floor have been met for long enough: the search may end
 
     @property

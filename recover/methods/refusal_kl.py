@@ -10,13 +10,14 @@ all of the first ranking's k best were flipped. The anchors are at their minimum
 gradient there says nothing of what a flip costs, and the one at the end does.
 
 If the task is measured under its floor, its weight in J doubles and coordinates may also return: the same flip in the
-other direction is the rollback. While the measured harmful rate is over its target and no longer falls, the anchors'
-weights halve.
+other direction is the rollback. Where J stands still and the harmful rate is over its target, the anchors lose weight.
+Of a step that took the rate far under its target, half is taken back.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, inf
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -24,11 +25,13 @@ from recover.live import LiveModel
 from recover.methods.answers import by_refusal, heads
 from recover.methods.protocol import Check, Data, Limits, OnStep, Step
 from recover.objective import KL, passage, teach
-from recover.selection import Ranking, Selection, rank
+from recover.selection import Ranking, rank
 
 LARGEST, LEAST = 8.0, 1 / 64  # times its own weight: the most that an anchor may get, and the least
+LOOSER = 4  # what the anchors' weights are divided by where J stands still
 AFRESH = 8  # times fewer flips than a ranking was corrected for are too few for it
 REACH = 2  # times as many coordinates as a step asks for are looked at from its end
+NARROW = 16  # times fewer flips than the widest step's are too few to go on so
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,18 @@ class Search:
     objective: KL
     names: Sequence[str]  # of the candidates' tensors
     most: int  # weights that may be restored
-    smallest: int  # flips of a step
 
     def gains(self, weights: dict[str, float], names: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         """The first-order fall of J under these weights, where the model stands now."""
         return self.live.gains(self.objective.losses(weights), names)
+
+
+class Flips(NamedTuple):
+    """The first k of a ranking, flipped, and the terms of J that this gives."""
+
+    ranking: Ranking
+    k: int
+    terms: dict[str, float]
 
 
 def refusal_kl(
@@ -61,7 +71,7 @@ def refusal_kl(
     task_tokens: int = 24,
     general_tokens: int = 8,
     steps: int = 64,
-    measured: int = 2,
+    measured: int = 1,
     settled: float = 0.02,
     returns: bool = False,
     matrices: bool = False,
@@ -70,75 +80,89 @@ def refusal_kl(
 
     `start` is the first step's share of all weights, `smallest` the fewest flips of a step, `growth` what an accepted
     step multiplies k by; when the weights of J have moved, or nothing else has, k is the widest step's. At most `steps`
-    steps are taken; the first is measured, and from it on every `measured`-th. `returns` lets coordinates return in
-    every step, and not only under the task's floor. `matrices` leaves norms, biases, embeddings and the head alone: of
-    large vocabularies the gradients are large. The search ends when target and floor are met and the objective fell by
-    less than `settled` since the last measurement.
+    steps are taken; the first is measured, from it on every `measured`-th, and each that lowered J by less than the
+    share `settled`. `returns` lets coordinates return in every step, and not only under the task's floor. `matrices`
+    leaves norms, biases, embeddings and the head alone: of large vocabularies the gradients are large. The search ends
+    when target and floor are met for good or where J stands still.
     """
     objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
-    search = Search(live, objective, [*(live.matrices if matrices else live.parameters)], limits.weights, smallest)
+    search = Search(live, objective, [*(live.matrices if matrices else live.parameters)], limits.weights)
     lambdas = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
     k = widest = ceil(start * live.pair.tuned.weights)
-    weights, terms, back = dict(lambdas), objective.value(live.model), returns
-    least, last = inf, inf  # harmful rate and objective of earlier checks
+    weights, terms, back, met = dict(lambdas), objective.value(live.model), returns, False
     for step in range(1, steps + 1):
-        moved, terms = _step(search, weights, terms, k, back)
-        check = on_step(Step(moved, total(terms, lambdas), terms, measure=step % measured == 1 % measured or not moved))
+        least = max(smallest, widest // NARROW)
+        made = _step(search, weights, terms, k, least, back)
+        flat = made.k < least or total(made.terms, weights) > (1 - settled) * total(terms, weights)
+        check = on_step(_told(made, lambdas, measure=step % measured == 1 % measured or flat))
+        if check.low and met:
+            return "target and floor met, and more would refuse too much"
+        while check.low and made.k > smallest:
+            made = _halved(search, made)
+            check = on_step(_told(made, lambdas, note="half of a step that went far under the target"))
+        moved, terms, met = made.k, made.terms, check.safe and check.kept
         before = weights, back
         if check.done:
             return "target and floor met"
         if check.harmful is not None:
-            flat, last = total(terms, lambdas) > (1 - settled) * last, total(terms, lambdas)
             if flat and check.safe and check.kept:
                 return "target and floor met, and the objective no longer falls"
-            stalled = not moved or check.harmful >= least
-            back, least = returns or not check.kept, min(least, check.harmful)
-            weights = _weigh(weights, lambdas, check, stalled)
-        if not moved and len(live.selection) + smallest > limits.weights:
+            back = returns or not check.kept
+            weights = _weigh(weights, lambdas, check, flat)
+        if not moved and len(live.selection) + least > limits.weights:
             return "budget reached"
-        if not moved and (weights["general"] <= LEAST * lambda_general or (weights, back) == before):
+        if (weights, back) == before and (not moved or (flat and check.kept)):
             return "no step lowers the objective"
         widest = max(widest, moved)
-        k = ceil(moved * growth) if moved and weights == before[0] else widest  # another objective, another size
+        pace = 1.0 if check.safe else growth
+        k = ceil(moved * pace) if moved and weights == before[0] else widest  # another objective, another size
     return f"{steps} steps done"
 
 
-def _weigh(weights: dict[str, float], lambdas: dict[str, float], check: Check, stalled: bool) -> dict[str, float]:
+def _told(made: Flips, lambdas: dict[str, float], *, measure: bool = True, note: str = "") -> Step:
+    return Step(made.k, total(made.terms, lambdas), made.terms, measure=measure, note=note)
+
+
+def _weigh(weights: dict[str, float], lambdas: dict[str, float], check: Check, flat: bool) -> dict[str, float]:
     """Move the weights of J toward what is missing: the task's doubles under its floor, up to LARGEST times its own;
-    both anchors halve while the harmful rate is over its target and has stopped falling."""
+    both anchors lose weight, down to LEAST of their own, where J stands still over the harmful rate's target."""
     if not check.kept:
         return {**weights, "task": min(2 * weights["task"], LARGEST * lambdas["task"])}
-    if not check.safe and stalled:
-        return {**weights, "task": weights["task"] / 2, "general": weights["general"] / 2}
+    if not check.safe and flat:
+        return {**weights, **{a: max(weights[a] / LOOSER, LEAST * lambdas[a]) for a in ("task", "general")}}
     return weights
 
 
-def _step(
-    search: Search, weights: dict[str, float], terms: dict[str, float], k: int, back: bool
-) -> tuple[int, dict[str, float]]:
+def _step(search: Search, weights: dict[str, float], terms: dict[str, float], k: int, least: int, back: bool) -> Flips:
     """Two gradients, then a search along the ranking: k, k/2, ... flips, until halving k no longer lowers J further.
-
-    Returns (number of flips made, terms of J).
-    """
+    Fewer than `least` are not tried; where no k lowers J, none are made."""
     live = search.live
     gains = search.gains(weights, search.names)
     promised = rank(gains if back else _restoring(live, gains), REACH * k)
-    best, flips, found, reach = total(terms, weights), Selection(), terms, inf
-    while k >= search.smallest:
-        if not flips and k * AFRESH <= reach:
+    best, reach = Flips(promised, 0, terms), inf
+    while k >= least:
+        if not best.k and k * AFRESH <= reach:
             ranking, reach = corrected(search, weights, promised, k), k
         trial = ranking.first(k)
         live.flip(trial)
         fits = len(live.selection) <= search.most
         tried = search.objective.value(live.model) if fits else terms
         live.flip(trial)
-        if total(tried, weights) < best:
-            best, flips, found = total(tried, weights), trial, tried
-        elif len(flips):
+        if total(tried, weights) < total(best.terms, weights):
+            best = Flips(ranking, len(trial), tried)
+        elif best.k:
             break
         k //= 2
-    live.flip(flips)
-    return len(flips), found
+    live.flip(best.ranking.first(best.k))
+    return best
+
+
+def _halved(search: Search, made: Flips) -> Flips:
+    """Take back the half of a step that its ranking put last."""
+    half = made.k // 2
+    search.live.flip(made.ranking.first(made.k))
+    search.live.flip(made.ranking.first(half))
+    return Flips(made.ranking, half, search.objective.value(search.live.model))
 
 
 def corrected(search: Search, weights: dict[str, float], ranking: Ranking, k: int) -> Ranking:
