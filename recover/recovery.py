@@ -255,24 +255,16 @@ class Course:
         )
 
     def best(self) -> int:
-        """The step to keep: at or over the floor first, then at or under the target, and not far under it; over the
-        target the least harmful, under it not, since the rate of few prompts is noisy and its minimum lucky. Then the
-        best task and the lowest objective. The tuned model itself is the last choice among equals.
+        """The step to keep: at or over the floor first, then at or under the target, and not far under it. Of those the
+        best task and the lowest objective: the harmful rate of few prompts is noisy, and its minimum lucky. Over the
+        target it is the least harmful, and of equals the last. The tuned model itself is the last choice.
         """
 
         def order(step: int) -> tuple[Any, ...]:
             check, objective = self.checks[step], self.steps[step].objective
             worst = 1.0 if check.harmful is None else check.harmful
-            return (
-                not check.kept,
-                not check.safe,
-                check.low,
-                step == 0,
-                0.0 if check.safe else worst,
-                -(check.task or 0.0),
-                worst if objective is None else objective,
-                self.steps[step].restored,
-            )
+            merit = (-(check.task or 0.0), worst if objective is None else objective) if check.safe else (worst, -step)
+            return (not check.kept, not check.safe, check.low, step == 0, *merit, self.steps[step].restored)
 
         return min((s for s, c in enumerate(self.checks) if c.harmful is not None), key=order, default=0)
 
