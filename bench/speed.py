@@ -28,6 +28,8 @@ from transformers.utils.logging import disable_progress_bar
 from bench import machine
 from recover import loading
 from recover.live import LiveModel, gain
+from recover.methods import defaults
+from recover.methods.refusal_kl import REACH, refusal_kl
 from recover.objective import KL, Passage, Target, padded, teach
 from recover.pair import Pair
 from recover.selection import rank, top_k
@@ -107,17 +109,17 @@ def passages(count: int) -> list[Passage]:
 def prepared(
     places: tuple[Path, Path], dtype: torch.dtype, prompts: int, offload: bool = False
 ) -> tuple[LiveModel, KL, int]:
-    """The tuned model, the KL to the aligned one, and the k of a first step (0.1 % of the weights)."""
+    """The tuned model, the KL to the aligned one, and how many weights a first step ranks."""
     pair = Pair.open(*places)
     live = LiveModel(pair, dtype, DEVICE, offload)
     with live.as_aligned() as model:
         objective = KL({"harmful": teach(model, passages(prompts), VOCABULARY)})
-    return live, objective, math.ceil(0.001 * pair.tuned.weights)
+    return live, objective, REACH * math.ceil(defaults(refusal_kl)["start"] * pair.tuned.weights)
 
 
 def step(live: LiveModel, objective: KL, k: int) -> None:
-    """A step of refusal-kl as the product takes it: gradient pass, gains, exact top-k, flip, flip back."""
-    flips = top_k(live.gains(objective.losses({"harmful": 1.0})), k)
+    """Each of the two gradients of a step of refusal-kl: gradient pass, gains, exact ranking, flip, flip back."""
+    flips = rank(live.gains(objective.losses({"harmful": 1.0})), k).first(k)
     live.flip(flips)
     live.flip(flips)
 
@@ -137,7 +139,7 @@ def ideal(live: LiveModel, objective: KL) -> None:
 
 def gain_and_rank(live: LiveModel, gradients: Mapping[str, Tensor], k: int) -> None:
     """What a step does beside the gradient pass."""
-    top_k(((n, gain(g, live.parameters[n], live.other(n))) for n, g in gradients.items()), k)
+    rank(((n, gain(g, live.parameters[n], live.other(n))) for n, g in gradients.items()), k)
 
 
 @dataclass
