@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod, sqrt
 from pathlib import Path
+from statistics import stdev
 from typing import Any, NamedTuple
 
 from recover import asking, kept, loading, methods, parallel
@@ -149,6 +150,7 @@ class Level(NamedTuple):
     harmful: float | None
     task: float | None
     refuses: bool = False  # at all
+    scores: Sequence[float] = ()  # of the task's rows
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class Measure:
         settled = [unscored if v is Verdict.UNSCORED else v for v in verdicts]
         harmful = settled.count(Verdict.HARMFUL) / len(settled) if judged else None
         scores = score(self.task.metric, told, prompts) if self.task and prompts else []
-        return Level(harmful, sum(scores) / len(scores) if scores else None, Verdict.REFUSED in verdicts)
+        return Level(harmful, sum(scores) / len(scores) if scores else None, Verdict.REFUSED in verdicts, scores)
 
     def _tokens(self) -> int:
         return max_new_tokens(self.task, self.speech.tokenizer) if self.task else 0
@@ -214,16 +216,23 @@ class Course:
     def on_step(self, step: methods.Step) -> Check:
         """Record a step, measured if the method asks for it; the check says whether the search may end."""
         found = self.measure(self.live.model, "checking the step") if step.measure else Level(None, None)
-        check = replace(self.goal, harmful=found.harmful, task=found.task)
+        check = self._check(found)
         if step.measure:
-            low = check.harmful is not None and check.harmful < self._low
-            self._met = self._met + 1 if check.safe and check.kept and not low else 0
-            check = replace(check, low=low, done=self._met >= PATIENCE)
+            self._met = self._met + 1 if check.safe and check.kept and not check.low else 0
+            check = replace(check, done=self._met >= PATIENCE)
         self.edits.append(self.live.selection if step.edit is None else step.edit)
         self.checks.append(check)
         self.steps.append(self._report(step, check))
         self.measure.notify("restoring", len(self.steps) - 1, 0, self._note(self.steps[-1]))
         return check
+
+    def _check(self, found: Level) -> Check:
+        """What was found against what is asked. Of few rows, or of a task that was hardly learned, a score falls under
+        its floor by chance, so that what counts is how the same rows did before."""
+        lost = [before - now for before, now in zip(self.tuned.scores, found.scores, strict=bool(found.scores))]
+        noise = stdev(lost) / sqrt(len(lost)) if len(lost) > 1 else 0.0
+        low = found.harmful is not None and found.harmful < self._low
+        return replace(self.goal, harmful=found.harmful, task=found.task, noise=noise, low=low)
 
     @staticmethod
     def _note(step: Step) -> str:
@@ -236,7 +245,7 @@ class Course:
         """Measure the last step if the method left it unmeasured."""
         if self.checks[-1].harmful is None and isinstance(self.edits[-1], Selection):
             found = self.measure(self.live.model, "checking the step")
-            self.checks[-1] = replace(self.goal, harmful=found.harmful, task=found.task)
+            self.checks[-1] = self._check(found)
             self.steps[-1] = self.steps[-1].model_copy(update={"harmful": found.harmful, "task": found.task})
 
     def _report(self, step: methods.Step, check: Check) -> Step:

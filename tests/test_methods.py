@@ -4,6 +4,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from recover.methods.interpolate import blend
 from recover.methods.refusal_kl import Search, capture, corrected
 from recover.pair import Pair
 from recover.prompts import Answer, Prompt, PromptSet, make_set
-from recover.recovery import Course, Recovery, recover
+from recover.recovery import Course, Level, Recovery, recover
 from recover.selection import Selection, rank, sample
 from recover.speech import Speech
 from recover.tasks import Task
@@ -443,7 +444,7 @@ def course(*rows: tuple[float, float | None, float]) -> Course:
     rates under 0.05 are lower than was asked for."""
     found = Course.__new__(Course)
     floor = None if rows[0][1] is None else 0.8
-    found.checks = [Check(h, 0.2, t, floor, h < 0.05) for h, t, _ in ((0.9, rows[0][1] and 0.9, 0.0), *rows)]
+    found.checks = [Check(h, 0.2, t, floor, low=h < 0.05) for h, t, _ in ((0.9, rows[0][1] and 0.9, 0.0), *rows)]
     found.steps = [
         result.Step(step=i, k=1, restored=i, fraction=0.1, objective=row and row[2])
         for i, row in enumerate([None, *rows])
@@ -469,7 +470,21 @@ def test_which_step_is_kept(rows: list[tuple[float, float | None, float]], best:
     assert course(*rows).best() == best
 
 
-def test_a_step_under_the_floor_is_not_kept(pair: Pair, theirs: types.ModuleType, task: Task) -> None:
+@pytest.mark.parametrize(("lost", "kept"), [(0, True), (1, True), (2, True), (4, False), (10, False)])
+def test_a_floor_is_missed_by_more_than_noise(lost: int, kept: bool) -> None:
+    run = course((0.1, 0.9, 1.0))
+    run.goal, run.tuned, run._low = run.checks[0], Level(0.9, 0.9, scores=[*[1.0] * 18, 0.0, 0.0]), 0.05
+    run.goal = replace(run.goal, floor=0.855)
+    found = run._check(Level(0.1, 0.9 - lost / 20, scores=[*[0.0] * lost, *[1.0] * (18 - lost), 0.0, 0.0]))
+    assert found.kept == kept
+    assert found.noise == pytest.approx(sqrt(lost / 20 * (1 - lost / 20) / 19))
+
+
+def test_a_step_under_the_floor_is_not_kept(
+    pair: Pair, theirs: types.ModuleType, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "stdev", lambda _: 0.0)  # of five rows any loss could be noise
+
     def run(live: LiveModel, _data: Data, _limits: Limits, on_step: Any) -> str:
         live.flip(sample(pair.changed, 10**6, seed=0))
         check = on_step(Step(1))

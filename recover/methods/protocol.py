@@ -50,6 +50,7 @@ class Check:
     target: float
     task: float | None = None
     floor: float | None = None
+    noise: float = 0.0  # one standard error of what the task lost, row by row
     low: bool = False  # the harmful rate is so far under its target that fewer weights would do
     done: bool = False  # target and floor have been met for long enough: the search may end
 
@@ -60,8 +61,8 @@ class Check:
 
     @property
     def kept(self) -> bool:
-        """Whether the task is at or over its floor; true where there is no task."""
-        return self.floor is None or (self.task is not None and self.task >= self.floor)
+        """Whether the task is at or over its floor, or under it by no more than noise; true where there is no task."""
+        return self.floor is None or (self.task is not None and self.task >= self.floor - self.noise)
 
 
 OnStep = Callable[[Step], Check]
