@@ -473,8 +473,8 @@ def test_which_step_is_kept(rows: list[tuple[float, float | None, float]], best:
 @pytest.mark.parametrize(("lost", "kept"), [(0, True), (1, True), (2, True), (4, False), (10, False)])
 def test_a_floor_is_missed_by_more_than_noise(lost: int, kept: bool) -> None:
     run = course((0.1, 0.9, 1.0))
-    run.goal, run.tuned, run._low = run.checks[0], Level(0.9, 0.9, scores=[*[1.0] * 18, 0.0, 0.0]), 0.05
-    run.goal = replace(run.goal, floor=0.855)
+    run.goal, run._low = replace(run.checks[0], floor=0.855), 0.05
+    run.tuned = Level(0.9, 0.9, scores=[*[1.0] * 18, 0.0, 0.0])
     found = run._check(Level(0.1, 0.9 - lost / 20, scores=[*[0.0] * lost, *[1.0] * (18 - lost), 0.0, 0.0]))
     assert found.kept == kept
     assert found.noise == pytest.approx(sqrt(lost / 20 * (1 - lost / 20) / 19))
