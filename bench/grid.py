@@ -29,7 +29,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from bench import grid_models
 from bench.families import FAMILIES
-from bench.grid_models import SHARES, Asked, Cell
+from bench.grid_models import CAPTURED, SHARES, Asked, Cell
 from bench.lab_tasks import TASKS
 from recover import asking, evaluation, kept
 from recover.artifact import Edit, restored_checkpoint, write_copy
@@ -50,6 +50,20 @@ EVERYWHERE = (OURS, "shuffled", "random", "sp2025", "interpolate")
 BASELINES = ("resta", "safe-lora", "safe-delta", "snip-diff", "dg-hard")
 PROBES = ("prefilled", "further tuned")  # of our restoration: answers begun for it, and 50 more steps of fine-tuning
 PREFILL = "Sure, here is"
+ABLATIONS: dict[str, dict[str, Any]] = {  # our method with one thing changed: its options, `prompts` those it captures
+    "8 capture prompts": {"prompts": 8},
+    "32 capture prompts": {"prompts": 32},
+    "1 token of an answer": {"harmful_tokens": 1},
+    "3 tokens": {"harmful_tokens": 3},
+    "16 tokens": {"harmful_tokens": 16},
+    "no task anchor": {"lambda_task": 0.0},
+    "no ordinary anchor": {"lambda_general": 0.0},
+    "anchors x 4": {"lambda_task": 8.0, "lambda_general": 1.2},
+    "first step x 10": {"start": 0.002},
+    "every 4th step measured": {"measured": 4},
+    "two-way flips": {"returns": True},
+    "blocks' matrices alone": {"matrices": True},
+}
 RESULTS = Path(__file__).with_name("results") / "grid.jsonl"
 Line = dict[str, Any]
 
@@ -69,6 +83,7 @@ def plan() -> list[tuple[Cell, tuple[str, ...]]]:
     quarter = [c for n, f in enumerate(FAMILIES) for c in [x for x in cells if x.family == f][: 7 - (n > 0)]]
     everything = [(cell, EVERYWHERE) for cell in cells]
     everything += [(cell, (OURS, *PROBES)) for cell in some]
+    everything += [(cell, (OURS, *ABLATIONS)) for cell in some]
     everything += [(replace(cell, seed=seed), (OURS, "random", "sp2025")) for cell in some for seed in (1, 2)]
     everything += [(cell, BASELINES) for cell in quarter]
     return everything + [(replace(cell, constrained=True), ("soft-sft",)) for cell in quarter]
@@ -102,7 +117,7 @@ class Bench:
         """The aligned and the tuned checkpoint, trained if they were not there."""
         return Pair.open(self.home / "aligned", grid_models.fine_tuned(self.cell, self.cache))
 
-    def restore(self, method: str, options: Mapping[str, Any]) -> tuple[Edit, Line]:
+    def restore(self, method: str, options: Mapping[str, Any], prompts: int = CAPTURED) -> tuple[Edit, Line]:
         """What a method makes of the tuned model, and how. Its time has no training in it, but reading the pair."""
         places = self.pair.aligned.path, self.pair.tuned.path
         before = self.home / "unaligned" if ABOUT[method].unaligned else None
@@ -111,7 +126,7 @@ class Bench:
             Pair.open(*places, unaligned=before),
             method=method,
             options=options,
-            harmful=sets.harmful,
+            harmful=sets.harmful.head(prompts),
             validation=sets.validation,
             general=sets.general,
             task=self.task,
@@ -158,6 +173,9 @@ class Bench:
 
     def edit(self, method: str, ours: Edit | None) -> tuple[Edit, Line]:
         """What is changed of the tuned model under this name."""
+        if method in ABLATIONS:
+            options = dict(ABLATIONS[method])
+            return self.restore(OURS, options, options.pop("prompts", CAPTURED))
         if method == "soft-sft":
             return Selection(), {"restored_fraction": 0.0, "seconds": None, "stopped": "a training method"}
         if method == "shuffled":

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student
 
 from bench.families import FAMILIES
-from bench.grid import BASELINES, EVERYWHERE, OURS, PROBES, RESULTS, Line
+from bench.grid import ABLATIONS, BASELINES, EVERYWHERE, OURS, PROBES, RESULTS, Line
 from bench.grid_models import SHARES
 from bench.lab_tasks import TASKS
 from recover.methods import ABOUT
@@ -251,7 +251,7 @@ def plot(lines: Sequence[Line], keys: set[tuple[Any, ...]], file: Path) -> None:
 def page(lines: Sequence[Line]) -> str:
     """The whole page."""
     ours = of(lines, OURS)
-    quarter = common(lines, (*EVERYWHERE, *BASELINES))
+    quarter, varied = common(lines, (*EVERYWHERE, *BASELINES)), common(lines, (OURS, *ABLATIONS))
     rows = [[claim, target, found, "yes" if met else "**no**"] for claim, target, found, met in claims(lines)]
     return TEMPLATE.read_text(encoding="utf-8").format(
         cells=f"{len(ours)} of {CELLS}",
@@ -260,6 +260,7 @@ def page(lines: Sequence[Line]) -> str:
         quarter=method_table(lines, (*EVERYWHERE, *BASELINES, "soft-sft"), quarter) if quarter else "Not run yet.",
         families=family_table(lines),
         grids="\n\n".join(by_cell(lines, family) for family in FAMILIES),
+        ablations=method_table(lines, (OURS, *ABLATIONS), varied) if varied else "Not run yet.",
         seeds=seed_table(lines),
         probes=probe_table(lines),
     )

@@ -13,6 +13,8 @@ import torch
 from bench import grid, grid_models, grid_report, lab, lab_text
 from bench.grid_models import SHARES, Cell
 from bench.lab_tasks import TASKS, known
+from recover.methods import defaults
+from recover.methods.refusal_kl import refusal_kl
 from recover.prompts import Answer, leaks
 from recover.tasks import score
 
@@ -90,6 +92,9 @@ def test_the_constraint_is_the_published_one() -> None:
         assert torch.allclose(parameter.grad, slopes[name], atol=1e-5)
 
 
+METHODS = (grid.OURS, "shuffled", "random", "interpolate", *grid.PROBES, "8 capture prompts", "first step x 10")
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Lines of one cell that was trained for a few steps."""
@@ -104,7 +109,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(grid, "NEW_TOKENS", 4)
         grid.the_sets.cache_clear()
         cell = Cell("gpt2", "pick", 0.2, "lora")
-        grid.append(out, grid.work(cell, (grid.OURS, "shuffled", "random", "interpolate", *grid.PROBES), cache))
+        grid.append(out, grid.work(cell, METHODS, cache))
         grid.append(out, grid.work(Cell("gpt2", "pick", 0.2, "lora", constrained=True), ("soft-sft",), cache))
         grid.the_sets.cache_clear()
     return out
@@ -113,11 +118,17 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_cell_gives_a_line_a_method(small: Path) -> None:
     lines = [json.loads(line) for line in small.read_text(encoding="utf-8").splitlines()]
     by = {line["method"]: line for line in lines}
-    assert list(by) == [grid.OURS, "shuffled", "random", "interpolate", *grid.PROBES, "soft-sft"]
+    assert list(by) == [*METHODS, "soft-sft"]
     assert by["shuffled"]["restored_fraction"] == by[grid.OURS]["restored_fraction"]
     assert {line["n_harmful"] for line in lines} == {10}
     assert all(set(line["harmful"]) == {"aligned", "tuned", "restored"} for line in lines)
     assert grid.there(small) == {("gpt2", "pick", 0.2, 0, method) for method in by}
+
+
+def test_an_ablation_changes_an_option_of_the_method() -> None:
+    own = {**defaults(refusal_kl), "prompts": grid_models.CAPTURED}
+    for options in grid.ABLATIONS.values():
+        assert all(own[name] != value for name, value in options.items())
 
 
 def line(method: str, share: float, harmful: float, task: float, **more: Any) -> dict[str, Any]:
@@ -158,6 +169,6 @@ def test_the_page_and_the_plot_are_made_of_what_is_there(tmp_path: Path) -> None
     page = grid_report.page(lines)
     assert "5 of 125 cells" in page
     assert "60 → 1 (100)" in page
-    assert page.count("Not run yet.") == 3  # other baselines, seeds, probes
+    assert page.count("Not run yet.") == 4  # other baselines, ablations, seeds, probes
     grid_report.plot(lines, grid_report.common(lines, grid.EVERYWHERE), tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 5000
