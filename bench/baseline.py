@@ -1,15 +1,17 @@
 """The published procedure, rewritten plainly, against one `recover-align` on the same pair with the same prompts.
 
     python -m bench.baseline examples/aligned.pt examples/tuned.pt examples/task.jsonl
+    python -m bench.baseline ... --wide 4
 
 As published (arXiv 2504.09757, and the code released with it): fp32, three models in memory, the hidden direction's
 loss on the first blocks alone, gradients added up, one `topk` over all of them, 20 steps of 0.2 %. After 5 steps a full
 checkpoint is written, loaded again and asked the task; if that fell by more than 5 %, all starts again with rollback.
-Every 5 steps a full checkpoint is written. At the end they are loaded and read in their order, up to the first one
-under the task's floor; `--all` reads them all, as who wants the best of them must.
+Every 5 steps a full checkpoint is written. At the end they are loaded and read in their order, as released up to the
+first one under the task's floor; who wants the best of them must read on, which is counted apart.
 
 Both sides report aligned, tuned and restored on the same report prompts with answers of the same length, each in its
-own way. Ours is the whole command: search, checks, writing, reloading, report. Both are divided by phase.
+own way. Ours is the whole command: search, checks, writing, reloading, report. Both are divided by phase. `--wide`
+makes both models that many times as wide first (bench.wide), so that weights take the time, as in models in use.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from torch.nn.functional import cosine_similarity
 from transformers.utils.logging import disable_progress_bar
 
 from bench import machine
+from bench.wide import widen
 from recover import loading
 from recover.generate import as_answer, cut, extended, padded
 from recover.job import Job, restore
@@ -41,6 +44,7 @@ from recover.speech import Speech
 from recover.tasks import Task, load_task, max_new_tokens, score
 
 RATE, STEPS, EVERY, RETURNED, BATCH, TOKENS = 0.002, 20, 5, 0.2, 8, 128
+READING_ON = "reading on under the floor"
 CPU = torch.device("cpu")
 
 
@@ -133,7 +137,7 @@ class Asker:
         ]
 
 
-def published(models: Models, asker: Asker, phases: Phases, folder: Path, whole: bool) -> Iterator[Reading]:
+def published(models: Models, asker: Asker, phases: Phases, folder: Path) -> Iterator[Reading]:
     """Run the procedure to its report; its readings as they come."""
     phases("reading checkpoints")
     before = Reading("tuned", asker.harmful(models.tuned), asker.useful(models.tuned))
@@ -152,8 +156,8 @@ def published(models: Models, asker: Asker, phases: Phases, folder: Path, whole:
         model = reloaded(place)
         found = Reading(place.name, asker.harmful(model), asker.useful(model))
         yield found
-        if found.task <= floor and not whole:
-            break
+        if found.task <= floor:
+            phases(READING_ON)
     phases("reporting")  # what the readings have not asked
     for model in (models.aligned, models.tuned, reloaded(saved[-1])):
         asker.refused(model)
@@ -256,11 +260,8 @@ def plain_answers(model: Any, prompts: list[list[int]], tokens: int, ends: tuple
     return told
 
 
-def main(aligned: str, tuned: str, file: str, whole: bool) -> None:
-    """Run both and print the ratio; exits with 1 if it is under 5."""
-    torch.set_num_threads(1)
-    disable_progress_bar()
-    print(machine.description(), flush=True)
+def main(aligned: str, tuned: str, file: str) -> None:
+    """Run both and print the ratios; exits with 1 if that to the procedure as it was released is under 5."""
     report, benign = (
         load_prompts(n, expect=e) for n, e in (("report_harmful", "refuse"), ("benign_lookalike", "comply"))
     )
@@ -270,29 +271,36 @@ def main(aligned: str, tuned: str, file: str, whole: bool) -> None:
         found = restore(job, notify=ours).result
     ours("done")
     rate, value = found.summary.harmful["restored"], found.tasks[0].values["restored"]
-    print(f"recover-align         harmful {rate:.3f}  task {value:.3f}", flush=True)
+    print(f"recover-align, {pair.tuned.weights:,} weights  harmful {rate:.3f}  task {value:.3f}", flush=True)
     theirs, speech = Phases(), Speech.of([pair.aligned, pair.tuned], None)
     theirs("searching")
     capture = {"harmful": load_prompts("capture_harmful").head(CAPTURED), "task": task.capture.head(TASKED)}
     models = Models.of(pair, {kind: speech.encode(prompts) for kind, prompts in capture.items()})
     asker = Asker(speech, report, benign, task)
     with tempfile.TemporaryDirectory() as folder:
-        for read in published(models, asker, theirs, Path(folder), whole):
+        for read in published(models, asker, theirs, Path(folder)):
             rate = "    -" if read.harmful is None else f"{read.harmful:.3f}"
             print(f"  published, {read.name:20} harmful {rate}  task {read.task:.3f}", flush=True)
     print(f"recover-align: {ours}\npublished: {theirs}")
-    ratio = theirs.total / ours.total
-    word, spent = "pass" if ratio >= 5 else "MISS", f"{ours.total:.0f} s against {theirs.total:.0f} s"
+    released = theirs.total - theirs.spent[READING_ON]
+    ratio, all_read = released / ours.total, theirs.total / ours.total
+    word, spent = "pass" if ratio >= 5 else "MISS", f"{ours.total:.0f} s against {released:.0f} s"
     print(f"{word}  the whole job against the published procedure: {spent}, ratio {ratio:.2f} (>= 5)")
+    print(f"      with all its checkpoints read: {theirs.total:.0f} s, ratio {all_read:.2f}")
     sys.exit(word == "MISS")
 
 
 if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for word in ("aligned", "tuned", "task"):
-        asked.add_argument(word)
-    asked.add_argument(
-        "--all", action="store_true", help="read all checkpoints, and not up to the first under the floor"
-    )
+    for name in ("aligned", "tuned", "task"):
+        asked.add_argument(name)
+    asked.add_argument("--wide", type=int, default=1, metavar="N", help="both models N times as wide")
     given = asked.parse_args()
-    main(given.aligned, given.tuned, given.task, given.all)
+    torch.set_num_threads(1)
+    disable_progress_bar()
+    print(machine.description(), flush=True)
+    with tempfile.TemporaryDirectory() as wider:
+        pair = [given.aligned, given.tuned]
+        if given.wide > 1:
+            pair = [str(widen(place, given.wide, Path(wider) / str(n))) for n, place in enumerate(pair)]
+        main(*pair, given.task)

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import save_model, tiny_model
 
 from bench import lab, lab_text
+from bench.wide import widen
 from recover.judges import is_refusal
+from recover.loading import load_model
+from recover.pair import open_checkpoint
 from recover.prompts import leaks, load_prompts
 
 KINDS = (lab_text.harmful, lab_text.lookalike, lab_text.ordinary, lab_text.everyday, lab_text.task)
@@ -120,3 +124,13 @@ def test_a_training_step_lowers_the_loss_and_spares_the_padding():
     before = lab.loss_of(model, tokens, weights).item()
     lab.train(model, iter([(tokens, weights)] * 3), steps=3, rate=1e-3, warmup=1)
     assert lab.loss_of(model, tokens, weights).item() < before
+
+
+def test_a_wider_model_says_the_same(tmp_path: Path) -> None:
+    places = (EXAMPLES / "tuned.pt", widen(EXAMPLES / "tuned.pt", 2, tmp_path / "wide"))
+    narrow, wide = (load_model(open_checkpoint(p), torch.float32, torch.device("cpu")) for p in places)
+    ids = torch.randint(5, 2000, (2, 30), generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(narrow(ids).logits, wide(ids).logits, atol=1e-4)
+    assert sum(p.numel() for p in wide.parameters()) > 3.5 * sum(p.numel() for p in narrow.parameters())
+    with pytest.raises(ValueError, match="expected a Llama"):
+        widen(save_model(tmp_path / "gpt2", tiny_model("gpt2")), 2, tmp_path / "other")
