@@ -78,6 +78,15 @@ def anonymous(work: Callable[[], Work]) -> int:
         process.join()
 
 
+def on_device(work: Work) -> int:
+    """The most memory, in bytes, that a piece of work adds to what is allocated on the CUDA device."""
+    torch.cuda.reset_peak_memory_stats()
+    base = torch.cuda.memory_allocated()
+    work()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - base
+
+
 def _sampled(prepare: Callable[[], Work], answer: Any, threads: int) -> None:
     torch.set_num_threads(threads)
     work = prepare()

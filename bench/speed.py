@@ -1,8 +1,9 @@
 """The engine against what it replaces, as ratios in one run: `python -m bench.speed`, or `make bench` for all of them.
 
 Random models and tokens, written to a temporary directory; time does not depend on what weights say. On an accelerator
-time is the device's own. MFU is the share of a large matrix product's speed at which a step does what one forward and
-backward must; memory is the process's, not the device's.
+time is the device's own, and what a step adds to its memory is told beside it; try `--size 1B` there. The rows on
+memory are of the process. MFU is the share of a large matrix product's speed at which a step does what one forward and
+backward must.
 """
 
 import argparse
@@ -38,6 +39,8 @@ DEVICE = loading.pick_device("auto")
 VOCABULARY = 4096
 PREFIX, OWN, ANSWER = 24, 16, 8  # tokens: what a chat template puts before every prompt, the prompt, its answer
 SHAPES = {"5M": (256, 6), "12M": (384, 6), "50M": (640, 10), "160M": (1024, 13), "500M": (1536, 18)}  # width, blocks
+SHAPES |= {"1B": (2048, 21), "3B": (3072, 26)}
+GROWN = [*SHAPES] if DEVICE.type == "cuda" else [*SHAPES][:5]  # a processor takes minutes for a larger one's step
 
 
 @dataclass(frozen=True)
@@ -250,6 +253,8 @@ def step_rows(folder: Path, size: str = "50M", prompts: int = 64) -> Iterator[Ro
         share = machine.operations(partial(ideal, live, objective)) / ours / machine.peak(dtype, DEVICE)
         word = str(dtype).removeprefix("torch.")
         detail = f"{size} weights, {prompts} prompts, {ours:.2f} s, MFU {share:.0%}"
+        if DEVICE.type == "cuda":
+            detail += f", {machine.on_device(partial(step, live, objective, k)) / 2**20:.0f} MiB there"
         yield at_most(f"step against one forward + backward, {word}: time", 1.45, ours / best, detail)
         yield at_most(f"  its selection against one forward + backward, {word}", 0.03, chosen / best)
         yield at_least(
@@ -300,7 +305,7 @@ def streamed(places: tuple[Path, Path]) -> machine.Work:
 def growth(folder: Path) -> Iterator[str]:
     """How a step grows with the model and with the prompts: seconds, against one forward and backward, and memory."""
     clock = machine.clock_of(DEVICE)
-    for size, prompts in [*((s, 64) for s in SHAPES), *(("12M", n) for n in (16, 32, 128, 256, 512))]:
+    for size, prompts in [*((s, 64) for s in GROWN), *(("12M", n) for n in (16, 32, 128, 256, 512))]:
         places = write_pair(folder / f"{size}-{prompts}", *SHAPES[size], torch.bfloat16)
         live, objective, k = prepared(places, torch.bfloat16, prompts)
         best, ours = machine.seconds(
@@ -330,9 +335,10 @@ ROWS: dict[str, Callable[[Path], Iterator[Row]]] = {
 }
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], size: str) -> None:
     """Run rows and print the table; exits with 1 if a target was missed."""
     torch.set_num_threads(1)
+    rows = {**ROWS, "step": partial(step_rows, size=size)}
     disable_progress_bar()
     print(f"{machine.description()}; least of {machine.RUNS} runs, processor time", flush=True)
     missed = 0
@@ -342,7 +348,7 @@ def main(names: list[str]) -> None:
                 for line in growth(Path(folder)):
                     print(line, flush=True)
                 continue
-            for row in ROWS[name](Path(folder)):
+            for row in rows[name](Path(folder)):
                 missed += not row.passed
                 verdict = "pass" if row.passed else "MISS"
                 print(f"{verdict}  {row.name:72} {row.measured:9.2f}  {row.target:8} {row.detail}", flush=True)
@@ -352,4 +358,5 @@ def main(names: list[str]) -> None:
 if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("rows", nargs="*", default=list(ROWS), help=f"any of {', '.join(ROWS)}, growth")
-    main(asked.parse_args().rows)
+    asked.add_argument("--size", choices=SHAPES, default="50M", help="of the step's model")
+    main(asked.parse_args().rows, asked.parse_args().size)
