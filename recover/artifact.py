@@ -138,26 +138,37 @@ def make_patch(pair: Pair, selection: Selection, restored: Checkpoint | None = N
     """The patch that turns the pair's tuned checkpoint into the restored one, whose view may be at hand already: a view
     is hashed once."""
     restored = restored or restored_checkpoint(pair, selection)
-    aligned, tuned = {}, {}
-    for name, positions in selection:
-        aligned[name], tuned[name] = (v.reshape(-1).index_select(0, positions) for v in pair.values(name))
+    places: dict[str, Tensor] = {}
+    sides: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
+    for name, (source, positions) in _everywhere(pair, selection.positions).items():
+        places[name] = positions
+        for side, values in zip(sides, pair.values(source), strict=True):
+            side[name] = values.reshape(-1).index_select(0, positions)
     fingerprints = (c.fingerprint for c in (pair.tuned, restored, pair.aligned))
-    return Patch(selection, aligned, tuned, *fingerprints)
+    return Patch(Selection(places), *sides, *fingerprints)
 
 
 def restored_checkpoint(pair: Pair, edit: Edit) -> Checkpoint:
     """The restored checkpoint as a view of the pair, nothing written."""
     if isinstance(edit, Selection):
-        places = {name: partial(_take, pair, name, positions) for name, positions in edit}
-        return pair.tuned.with_overrides(places)
-    return pair.tuned.with_overrides({name: partial(_changed, pair, change, name) for name, change in edit.items()})
+        chosen = _everywhere(pair, edit.positions)
+        return pair.tuned.with_overrides({n: partial(_take, pair, *what) for n, what in chosen.items()})
+    changes = _everywhere(pair, edit)
+    return pair.tuned.with_overrides({n: partial(_changed, pair, *what) for n, what in changes.items()})
+
+
+def _everywhere(pair: Pair, edit: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """What is done to each of the files' tensors, and the name whose values it is done with: what a method does to an
+    embedding is done to the tied head that the files hold too."""
+    tied = {head: (name, edit[name]) for name, head in pair.copies.items() if name in edit}
+    return {name: (name, what) for name, what in edit.items()} | tied
 
 
 def _take(pair: Pair, name: str, positions: Tensor, tuned: Tensor) -> Tensor:
     return _scatter(positions, pair.values(name)[0].reshape(-1).index_select(0, positions), tuned)
 
 
-def _changed(pair: Pair, change: Change, name: str, tuned: Tensor) -> Tensor:
+def _changed(pair: Pair, name: str, change: Change, tuned: Tensor) -> Tensor:
     return change(pair.values(name)[0], tuned)
 
 

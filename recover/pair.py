@@ -66,6 +66,17 @@ class Pair:
         first, second = ({n: c.header(n) for n in c.names()} for c in (self.aligned, self.tuned))
         return first == second
 
+    @cached_property
+    def copies(self) -> dict[str, str]:
+        """The tied head's name by the embedding's, where TUNED's files hold both. The model has one parameter for them,
+        and what is written must change in both places."""
+        tuned = self.tuned
+        found: dict[str, str] = {}
+        for head in (n for n in tuned.names() if _is_tied_head(n, tuned)):
+            like = (n for n in tuned.names() if n != head and tuned.header(n) == tuned.header(head))
+            found |= {n: head for n in like if same_bits(tuned.tensor(n), tuned.tensor(head))}
+        return found
+
     def values(self, name: str) -> tuple[Tensor, Tensor]:
         """(aligned, tuned), both of the tuned tensor's shape and dtype: aligned values are rounded to it, and rows of
         an enlarged vocabulary are the tuned model's on both sides."""
@@ -78,6 +89,9 @@ class Pair:
         Raises InputError if it is NaN or infinite.
         """
         assert self.unaligned is not None  # noqa: S101, methods that need it are refused without it
+        if name not in self.unaligned.entries:  # a tied head, or a buffer, which is computed anew
+            table = next((table for table, head in self.copies.items() if head == name), None)
+            return self.values(name)[0] if table is None else self.before(table)
         value = self.unaligned.tensor(name)
         if not is_finite(value):
             raise InputError(f"UNALIGNED holds NaN or infinite weights in {name}; expected a working model")
@@ -149,5 +163,9 @@ def _is_vocabulary(name: str) -> bool:
 
 def _derived(name: str, holder: Checkpoint) -> bool:
     """Whether a tensor follows from others: a recomputed buffer, or a head tied to the embedding."""
+    return bool(BUFFERS.search(name)) or _is_tied_head(name, holder)
+
+
+def _is_tied_head(name: str, holder: Checkpoint) -> bool:
     tied = bool(holder.config.get("tie_word_embeddings", holder.config["model_type"] in ("gpt2", "gemma", "gemma2")))
-    return bool(BUFFERS.search(name)) or (tied and name in ("lm_head.weight", "embed_out.weight"))
+    return tied and name in ("lm_head.weight", "embed_out.weight")

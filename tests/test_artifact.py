@@ -24,6 +24,7 @@ from recover.artifact import (
     check_place,
     make_patch,
     publish,
+    reopened,
     restored_checkpoint,
     revert,
     staged,
@@ -31,6 +32,8 @@ from recover.artifact import (
 )
 from recover.checkpoint import Checkpoint, canonical
 from recover.errors import InputError, Undecided
+from recover.live import LiveModel
+from recover.loading import load_model
 from recover.pair import Pair, open_checkpoint
 from recover.selection import Selection, sample
 
@@ -224,6 +227,36 @@ def test_a_tied_model_is_restored_in_every_place_that_holds_the_embedding(tmp_pa
     pair = Pair.open(*places)
     found = written(restored_checkpoint(pair, everything(pair)), tmp_path / f"out{pair.tuned.root.suffix}")
     assert found.fingerprint == pair.aligned.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pt"])
+def test_a_tied_head_that_is_stored_gets_what_its_embedding_gets(tmp_path: Path, kind: str) -> None:
+    models = [tiny_model(tie_word_embeddings=True), tune(tiny_model(tie_word_embeddings=True))]
+    models[1].model.embed_tokens.weight.data += 0.1
+    places = []
+    for name, one in zip(("a", "t"), models, strict=True):
+        place = save_model(tmp_path / name, one)
+        if kind == "pt":
+            places.append(bare(tmp_path / name / "w.pt", one, one.state_dict()))
+        else:
+            places.append(place)
+            state = {key: value.clone() for key, value in one.state_dict().items()}
+            save_file(state, place / "model.safetensors", {"format": "pt"})
+    pair, table = Pair.open(*places), "embed_tokens.weight"
+    assert pair.copies == {table: "lm_head.weight"}
+    live = LiveModel(pair, torch.float32, torch.device("cpu"))
+    chosen = sample({table: live.parameters[table].numel()}, 500, seed=0)  # what a method that knows the model selects
+    live.flip(chosen)
+    view, out = restored_checkpoint(pair, chosen), tmp_path / f"out{pair.tuned.root.suffix}"
+    written(view, out)
+    for found in (view, reopened(view, out)):
+        again = load_model(found, torch.float32, torch.device("cpu"))
+        assert torch.equal(again(torch.arange(9)[None]).logits, live.model(torch.arange(9)[None]).logits)
+    make_patch(pair, chosen, view).save(tmp_path / "patch.safetensors")
+    patch = Patch.load(tmp_path / "patch.safetensors")
+    assert pair.tuned.with_overrides(patch.overrides("aligned")).fingerprint == view.fingerprint
+    whole = restored_checkpoint(pair, {table: lambda aligned, _: aligned})
+    assert torch.equal(whole.tensor("lm_head.weight"), pair.aligned.tensor(table))
 
 
 # Adapters ---------------------------------------------------------------------------------------------------------

@@ -15,19 +15,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 from recover.cli.main import cli
+from safetensors.torch import save_file
 from tiny import FAMILIES, ascii_only, prompt_set, save_model, tiny_model, tiny_pair
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from recover import artifact, job, manifest
-from recover.checkpoint import canonical
+from recover.checkpoint import Checkpoint, canonical
 from recover.errors import InputError
 from recover.judges import Judgement, Verdict
 from recover.live import LiveModel
 from recover.methods import ABOUT, METHODS, Check, Data, Limits
 from recover.methods.dg_hard import denoised, known, threshold
-from recover.methods.matrices import fixed, linear_layers
+from recover.methods.matrices import by_matrix, fixed, linear_layers
 from recover.methods.resta import arithmetic, kept
 from recover.methods.safe_delta import adjusted, admitted, inputs, inverse_factor
 from recover.methods.safe_lora import projected
@@ -451,6 +452,26 @@ def test_an_unaligned_model_with_nan_is_refused(llama3: Pair, tmp_path: Path) ->
     pair = Pair.open(llama3.aligned.path, llama3.tuned.path, unaligned=save_model(tmp_path / "nan", model))
     with pytest.raises(InputError, match=r"UNALIGNED holds NaN .* layers\.0\.mlp\.up_proj"):
         by("resta", pair)
+
+
+def test_a_tied_head_that_the_unaligned_model_does_not_store_moves_with_its_embedding(tmp_path: Path) -> None:
+    places = []
+    for seed, name in enumerate(("aligned", "tuned", "unaligned")):
+        model = tiny_model(seed=seed, tie_word_embeddings=True)
+        places.append(save_model(tmp_path / name, model))
+        if name != "unaligned":
+            state = {key: value.clone() for key, value in model.state_dict().items()}
+            save_file(state, places[-1] / "model.safetensors", {"format": "pt"})
+    found = by("resta", Pair.open(*places[:2], unaligned=places[2])).checkpoint
+    assert torch.equal(found.tensor("lm_head.weight"), found.tensor("embed_tokens.weight"))
+    assert not torch.equal(found.tensor("lm_head.weight"), Checkpoint.open(places[1]).tensor("lm_head.weight"))
+
+
+def test_a_weight_that_is_no_matrix_is_refused(llama3: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = Pair.values
+    monkeypatch.setattr(Pair, "values", lambda self, name: tuple(v[None] for v in values(self, name)))
+    with pytest.raises(InputError, match=r"has shape \[1, \d+, \d+\]; this method knows matrices alone"):
+        by_matrix(LiveModel(llama3, torch.float32, CPU), ["layers.0.mlp.up_proj.weight"], lambda *_: None)
 
 
 def test_rows_that_the_unaligned_vocabulary_lacks_do_not_move(tmp_path: Path) -> None:

@@ -11,16 +11,20 @@ from transformers.pytorch_utils import Conv1D
 
 from recover.artifact import Change, Dense
 from recover.checkpoint import raw_bytes
+from recover.errors import InputError
 from recover.live import LiveModel
 
 ByName = Callable[[str, Tensor, Tensor], Tensor | None]  # (name, aligned, tuned) -> restored, None: as tuned
 
 
 def by_matrix(live: LiveModel, names: Iterable[str], restore: ByName) -> Dense:
-    """The edit that `restore` makes of some matrices, each given in fp32 as (outputs, inputs) on the live device."""
+    """The edit that `restore` makes of some matrices, each given in fp32 as (outputs, inputs) on the live device.
+    InputError for a weight that is no matrix, as fused experts are."""
     turned, edit = sideways(live), {}
     for name in names:
         aligned, tuned = live.pair.values(name)
+        if tuned.dim() != 2:
+            raise InputError(f"{name} has shape {list(tuned.shape)}; this method knows matrices alone: use another")
         restored = restore(name, *(upright(v.to(live.device).float(), name in turned) for v in (aligned, tuned)))
         if restored is not None:
             edit[name] = fixed(upright(restored, name in turned).to("cpu", tuned.dtype))
