@@ -24,6 +24,7 @@ from transformers import Cache
 
 from recover import loading, parallel
 from recover.attention import Widened, widened
+from recover.errors import Undecided
 from recover.prefix import Continued, Prefix
 
 Losses = Iterable[Callable[[Any], Tensor]]  # each maps the model to a scalar; their sum is what counts
@@ -36,11 +37,17 @@ def gradients(model: Any, parameters: Mapping[str, Tensor], losses: Losses) -> I
     Micro-batch gradients are added up in fp32 whatever the model's dtype, in an order that does not depend on how many
     processes share the losses; each of them gets the sums. Parameters that no loss reaches yield zeros. Losses call
     the model with `use_cache=False` or with a prefix. A model whose blocks share weights with each other or with the
-    rest takes one checkpointed backward instead, which holds the gradients of all parameters.
+    rest takes one checkpointed backward instead, which holds the gradients of all parameters; Undecided if its blocks
+    are streamed.
     """
     blocks = list(loading.blocks(model)[1])
-    way = by_block if separate(model, blocks) else at_once
-    return way(model, blocks, parameters, losses)
+    if separate(model, blocks):
+        return by_block(model, blocks, parameters, losses)
+    if getattr(model, "streamed", None):  # what is computed again in a backward pass does not call the block
+        raise Undecided(
+            "blocks of this model share weights and cannot be streamed in a gradient pass; use --offload never"
+        )
+    return at_once(model, blocks, parameters, losses)
 
 
 def separate(model: nn.Module, blocks: list[nn.Module]) -> bool:

@@ -36,7 +36,12 @@ def load_model(
     """
     shell = skeleton(checkpoint, auto)
     model_keys = {canonical(key): key for key in shell.state_dict()}
-    state = {model_keys.get(n, checkpoint.entries[n].key): checkpoint.tensor(n) for n in checkpoint.names()}
+    later = _in_blocks(shell) if offload else frozenset()
+    nothing = torch.zeros((), dtype=dtype)  # transformers would convert, and an adapter merge, what is streamed anyway
+    state = {
+        model_keys.get(n, e.key): nothing.expand(e.shape) if n in later else checkpoint.tensor(n)
+        for n, e in sorted(checkpoint.entries.items())
+    }
     with _one_sentence(checkpoint):
         model, report = type(shell).from_pretrained(
             None, config=shell.config, state_dict=state, dtype=dtype, output_loading_info=True
@@ -60,6 +65,14 @@ def _feed_head_whole(model: Any) -> None:
     head = model.get_output_embeddings()
     if head is not None:
         head.register_forward_pre_hook(lambda _, given: (given[0].contiguous(), *given[1:]))
+
+
+def _in_blocks(model: Any) -> frozenset[str]:
+    """The canonical names of the parameters in a model's blocks."""
+    path, modules = blocks(model)
+    return frozenset(
+        canonical(f"{path}.{i}.{n}") for i, block in enumerate(modules) for n, _ in block.named_parameters()
+    )
 
 
 def stream(model: Any, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Streamed:

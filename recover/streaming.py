@@ -39,7 +39,7 @@ class Streamed:
         self.names = frozenset(self._homes)
         self._there: nn.Module | None = None
         self._order = [*self._parts]
-        self._at, self._way = 0, 1  # the place of the last block that came, and where the one before it lay
+        self._at = 0  # the place of the block that came last
         self._reader = ThreadPoolExecutor(1) if device.type != "cpu" else None
         self._coming: tuple[nn.Module, Future[list[Tensor]]] | None = None
         for block in blocks:
@@ -81,9 +81,9 @@ class Streamed:
     def _following(self, block: nn.Module) -> nn.Module:
         """The block that is likely to come next: passes go up and begin again, or come down from the last block."""
         at = self._order.index(block)
-        self._way = 1 if at > self._at or at == 0 else -1
+        way = 1 if at > self._at or at == 0 else -1
         self._at = at
-        return self._order[(at + self._way) % len(self._order)]
+        return self._order[(at + way) % len(self._order)]
 
     def _empty(self, block: nn.Module) -> None:
         """Weights of the right shape, dtype and device that take no memory."""

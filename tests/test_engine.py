@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recover import engine, loading, objective
 from recover.engine import gradients
+from recover.errors import Undecided
 from recover.objective import divergence, last_hidden, passage, teach
 from recover.selection import top_k
 
@@ -138,6 +139,13 @@ def test_shared_weights_take_the_other_way(share: str, monkeypatch: pytest.Monke
     assert set(found) == set(expected)
     assert all(torch.allclose(found[n], expected[n], rtol=1e-4, atol=1e-5) for n in expected)
     assert all("forward" not in vars(block) for block in layers)
+
+
+def test_shared_blocks_are_not_streamed() -> None:
+    model = tune(tiny_model(num_hidden_layers=3))
+    model.model.layers[2], model.streamed = model.model.layers[0], object()
+    with pytest.raises(Undecided, match=r"share weights and cannot be streamed .* use --offload never"):
+        gradients(model, named(model), [])
 
 
 def test_a_cache_is_refused() -> None:

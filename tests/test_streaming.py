@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from tiny import FAMILIES, prompt_set, save_model, tiny_model, tiny_pair
 
 from recover import evaluate, loading
+from recover.artifact import restored_checkpoint
 from recover.errors import InputError, Undecided
 from recover.live import LiveModel
 from recover.objective import divergence, passage, teach
@@ -154,3 +156,26 @@ def test_auto_streams_what_does_not_fit(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_free_memory_is_the_systems() -> None:
     assert loading._free_memory(CPU) > 1 << 20
+
+
+@pytest.mark.parametrize("kind", ["dtype", "adapter", "patch"])
+def test_loading_computes_no_weight_that_is_streamed(tmp_path: Path, kind: str) -> None:
+    aligned, tuned = tiny_pair(tmp_path)
+    dtype, read = torch.float32, []
+    if kind == "adapter":
+        config = LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
+        get_peft_model(tiny_model(), config).save_pretrained(tmp_path / "adapter")
+        checkpoint = Pair.open(aligned, tmp_path / "adapter").tuned
+    elif kind == "patch":
+        pair = Pair.open(aligned, tuned)
+        checkpoint = restored_checkpoint(pair, sample(pair.changed, 300, seed=1))
+    else:
+        checkpoint, dtype = open_checkpoint(tuned), torch.bfloat16
+    whole = loading.load_model(checkpoint, dtype, CPU)
+    asked = type(checkpoint).tensor
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(checkpoint), "tensor", lambda self, name: read.append(name) or asked(self, name))
+        streamed = loading.load_model(checkpoint, dtype, CPU, offload=True)
+    assert read
+    assert not [name for name in read if name.startswith("layers.")]
+    assert torch.equal(whole(IDS).logits, streamed(IDS).logits)
