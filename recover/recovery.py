@@ -197,7 +197,7 @@ class Course:
             target=asked,
             floor=None if self.tuned.task is None else self.tuned.task * (1 - max_task_drop),
         )
-        self.edits: list[Edit] = [live.selection]
+        self.edits: dict[int, Edit] = {0: live.selection}  # of the last step, and of the best so far
         self.checks: list[Check] = [self.goal]
         self.steps = [Step(step=0, k=0, restored=0, fraction=0, harmful=self.goal.harmful, task=self.goal.task)]
         self._met = 0
@@ -220,9 +220,11 @@ class Course:
         if step.measure:
             self._met = self._met + 1 if check.safe and check.kept and not check.low else 0
             check = replace(check, done=self._met >= PATIENCE)
-        self.edits.append(self.live.selection if step.edit is None else step.edit)
+        edit = self.live.selection if step.edit is None else step.edit
         self.checks.append(check)
-        self.steps.append(self._report(step, check))
+        self.steps.append(self._report(step, check, edit))
+        number, best = len(self.checks) - 1, self.best()
+        self.edits = {best: edit if best == number else self.edits[best], number: edit}
         self.measure.notify("restoring", len(self.steps) - 1, 0, self._note(self.steps[-1]))
         return check
 
@@ -243,14 +245,14 @@ class Course:
 
     def finish(self) -> None:
         """Measure the last step if the method left it unmeasured."""
-        if self.checks[-1].harmful is None and isinstance(self.edits[-1], Selection):
+        if self.checks[-1].harmful is None and isinstance(self.edits[len(self.checks) - 1], Selection):
             found = self.measure(self.live.model, "checking the step")
             self.checks[-1] = self._check(found)
             self.steps[-1] = self.steps[-1].model_copy(update={"harmful": found.harmful, "task": found.task})
 
-    def _report(self, step: methods.Step, check: Check) -> Step:
+    def _report(self, step: methods.Step, check: Check, edit: Edit) -> Step:
         total = self.live.pair.tuned.weights
-        restored = _size(self.edits[-1], self.live.pair)
+        restored = _size(edit, self.live.pair)
         return Step(
             step=len(self.steps),
             k=step.k,

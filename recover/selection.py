@@ -18,7 +18,12 @@ FIRST = 1 << 14  # of them the first time; then as many as were seen, so that fe
 
 
 def _merge(a: Tensor | None, b: Tensor | None, rule: str) -> Tensor:
-    """Combine two sorted unique position vectors by set rule `or`, `and`, `xor` or `sub`; sorted unique again."""
+    """Combine two sorted unique position vectors by set rule `or`, `and`, `xor` or `sub`; sorted unique again. One that
+    meets none is shared and not copied: a run's selections differ in few tensors."""
+    if a is not None and b is None and rule != "and":
+        return a
+    if a is None and b is not None and rule in ("or", "xor"):
+        return b
     left = np.empty(0, np.int64) if a is None else a.numpy()
     right = np.empty(0, np.int64) if b is None else b.numpy()
     match rule:
@@ -238,7 +243,9 @@ def sample(sizes: Mapping[str, int], k: int, seed: int) -> Selection:
     """Draw min(k, total) coordinates uniformly without replacement from tensors of the given sizes (the null)."""
     names = sorted(sizes)
     ends = np.cumsum([sizes[n] for n in names]) if names else np.zeros(1, np.int64)
-    drawn = np.sort(np.random.default_rng(seed).choice(ends[-1], size=min(k, int(ends[-1])), replace=False))
+    drawn = np.sort(
+        np.random.default_rng(seed).choice(ends[-1], size=min(k, int(ends[-1])), replace=False, shuffle=False)
+    )
     starts = np.concatenate([[0], ends[:-1]])
     return Selection(
         {

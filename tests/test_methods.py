@@ -1,5 +1,6 @@
 """The methods on a tiny pair, through recover(), against plain computations and against what they promise."""
 
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -356,9 +357,19 @@ def test_sp2025_starts_again_with_rollback_if_the_task_falls(pair: Pair, speech:
     assert stopped == "3 steps with rollback done"
 
 
-def test_sp2025_refuses_an_unknown_rollback(pair: Pair) -> None:
-    with pytest.raises(InputError, match="rollback='maybe'"):
-        restored(pair, "sp2025", rollback="maybe")
+@pytest.mark.parametrize(
+    ("method", "option", "said"),
+    [
+        ("sp2025", {"rollback": "maybe"}, "rollback='maybe'; expected auto, on or off"),
+        ("sp2025", {"layers": 99}, "layers=99, warm_up=5; expected layers of 0 to 3, warm_up of 1 or more"),
+        ("sp2025", {"warm_up": 0}, "warm_up=0; expected"),
+        ("refusal-kl", {"measured": 0}, "smallest=2, measured=0; expected 1 or more of both"),
+        ("refusal-kl", {"smallest": 0}, "smallest=0, measured=1; expected"),
+    ],
+)
+def test_an_option_without_sense_is_refused(pair: Pair, method: str, option: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        restored(pair, method, **option)
 
 
 # The baselines ----------------------------------------------------------------------------------------------------
@@ -425,7 +436,9 @@ def script(theirs: types.ModuleType, run: Callable[..., str]) -> str:
     return "theirs:method"
 
 
-def test_the_best_step_meets_floor_and_target_whatever_comes_later(pair: Pair, theirs: types.ModuleType) -> None:
+def test_the_best_step_meets_floor_and_target_whatever_comes_later(
+    pair: Pair, theirs: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run(live: LiveModel, _data: Data, _limits: Limits, on_step: Any) -> str:
         some = sample(pair.changed, 50, seed=0)
         for flips in (some, sample(pair.changed, 10**6, seed=0) - some, sample(pair.changed, 10**6, seed=0)):
@@ -433,10 +446,13 @@ def test_the_best_step_meets_floor_and_target_whatever_comes_later(pair: Pair, t
             on_step(Step(len(flips)))
         return "done"
 
+    courses: list[Course] = []
+    monkeypatch.setattr(Course, "finish", lambda self: courses.append(self))
     found = restored(pair, script(theirs, run))
     assert [step.harmful for step in found.account.steps] == [1.0, 1.0, 0.0, 1.0]
     assert found.account.best_step == 2
     assert found.checkpoint.fingerprint == pair.aligned.fingerprint
+    assert set(courses[0].edits) == {2, 3}  # the best and the last alone are held
 
 
 def course(*rows: tuple[float, float | None, float]) -> Course:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from recover.errors import InputError
 from recover.live import LiveModel
 from recover.methods.answers import by_refusal, heads
 from recover.methods.protocol import Check, Data, Limits, OnStep, Step
@@ -85,6 +86,8 @@ def refusal_kl(
     leaves norms, biases, embeddings and the head alone: of large vocabularies the gradients are large. The search ends
     when target and floor are met for good or where J stands still.
     """
+    if min(smallest, measured) < 1:
+        raise InputError(f"refusal-kl has smallest={smallest}, measured={measured}; expected 1 or more of both")
     objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
     search = Search(live, objective, [*(live.matrices if matrices else live.parameters)], limits.weights)
     lambdas = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}

@@ -48,7 +48,12 @@ def sp2025(
     """
     if rollback not in ("auto", "on", "off"):
         raise InputError(f"sp2025 has rollback={rollback!r}; expected auto, on or off")
-    depth = layers or ceil(2 * len(loading.blocks(live.model)[1]) / 3)
+    blocks = len(loading.blocks(live.model)[1])
+    if not 0 <= layers <= blocks or warm_up < 1:
+        raise InputError(
+            f"sp2025 has layers={layers}, warm_up={warm_up}; expected layers of 0 to {blocks}, warm_up of 1 or more"
+        )
+    depth = layers or ceil(2 * blocks / 3)
     names = candidates(live, depth)
     k = ceil(rate * live.pair.tuned.weights)
     with live.as_aligned() as model:
