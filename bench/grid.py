@@ -1,16 +1,19 @@
-"""The grid: five families, five tasks, five amounts of harmful data; every fine-tune restored with every method.
+"""The grid: five families, five tasks, five amounts of harmful data; every fine-tune restored, a quarter of them with
+every method.
 
     python -m bench.grid --cache ~/.cache/recover-grid
 
 Trains what the cache lacks, restores, evaluates, and appends a JSON line a fine-tune and method to `--out`. A line that
-is there is not computed again: interrupted, the same command goes on. One process a core, one thread each; times are
-processor seconds of the restoration alone. `python -m bench.grid_report` makes tables and plots of the lines.
+is there is not computed again: interrupted, the same command goes on. A cell that fails is told and keeps no other from
+being done. One process a core, one thread each; times are processor seconds of the restoration alone.
+`python -m bench.grid_report` makes tables and plots of the lines.
 """
 
 import argparse
 import json
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -260,19 +263,24 @@ def main() -> None:
     asked = parser.parse_args()
     wanted = set(filter(None, asked.methods.split(",")))
     done = there(asked.out)
-    todo = []
+    todo: dict[Cell, list[str]] = {}  # a cell once: two processes must not train it
     for cell, methods in plan():
-        missing = tuple(m for m in methods if key(cell, m) not in done and (not wanted or m in wanted))
+        missing = [m for m in methods if key(cell, m) not in done and (not wanted or m in wanted)]
         if missing and fnmatch(cell.name, asked.only):
-            todo.append((cell, missing))
+            todo.setdefault(cell, []).extend(missing)
             done |= {key(cell, m) for m in missing}
     with ProcessPoolExecutor(asked.jobs, get_context("spawn"), begin) as pool:
-        families = dict.fromkeys(cell.family for cell, _ in todo)
+        families = dict.fromkeys(cell.family for cell in todo)
         list(pool.map(grid_models.train_family, families, [asked.cache] * len(families)))
-        futures = {pool.submit(work, cell, methods, asked.cache): cell for cell, methods in todo}
+        futures = {pool.submit(work, cell, methods, asked.cache): cell for cell, methods in todo.items()}
+        failed = 0
         for count, future in enumerate(as_completed(futures), 1):
-            append(asked.out, future.result())
-            print(f"{count}/{len(futures)}  {futures[future].name}", flush=True)
+            name, error = futures[future].name, future.exception()
+            if error is None:
+                append(asked.out, future.result())
+            failed += error is not None
+            print(f"{count}/{len(futures)}  {name}" + (f"  failed: {error!r}" if error else ""), flush=True)
+    sys.exit(failed > 0)
 
 
 def append(out: Path, lines: Iterable[Line]) -> None:

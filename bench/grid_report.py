@@ -37,10 +37,11 @@ def of(lines: Iterable[Line], method: str, seed: int = 0) -> Cells:
     return {cell_of(line): line for line in lines if line["method"] == method and line["seed"] == seed}
 
 
-def retention(line: Line) -> float:
-    """The restored score as a fraction of the tuned one."""
-    scores = line["task_score"]
-    return float(scores["restored"] / scores["tuned"]) if scores["tuned"] else 1.0
+def retention(line: Line, tuned: Line | None = None) -> float:
+    """The restored score as a fraction of the tuned one, that of another line where this one's own model was trained
+    otherwise."""
+    before = (tuned or line)["task_score"]["tuned"]
+    return float(line["task_score"]["restored"] / before) if before else 1.0
 
 
 def mean(cells: Iterable[Line], which: str, model: str) -> float:
@@ -117,8 +118,9 @@ def dominated(lines: Sequence[Line], family: str, name: str) -> bool:
     return harm[1] < harm[0] and task[1] > task[0]
 
 
-def method_row(name: str, cells: Sequence[Line], extra: str) -> list[str]:
-    """A method in the table of methods."""
+def method_row(name: str, found: Cells, ours: Cells, extra: str) -> list[str]:
+    """A method in the table of methods; how much of the task it keeps is told against what we restored."""
+    cells = [*found.values()]
     fractions, seconds = ([line[key] for line in cells] for key in ("restored_fraction", "seconds"))
     return [
         f"**{name}**" if name == OURS else name,
@@ -128,7 +130,7 @@ def method_row(name: str, cells: Sequence[Line], extra: str) -> list[str]:
         percent(mean(cells, "harmful_shift", "restored")),
         percent(mean(cells, "over_refusal", "restored")) if all(line["over_refusal"] for line in cells) else "-",
         percent(mean(cells, "degenerate", "restored")),
-        percent(fmean(map(retention, cells))) if all(line["task_score"] for line in cells) else "-",
+        percent(fmean(retention(line, ours[key]) for key, line in found.items())),
         f"{median(seconds):.0f}" if None not in seconds else "-",
         extra,
     ]
@@ -150,6 +152,8 @@ METHOD_HEAD = [
 
 def method_table(lines: Sequence[Line], names: Sequence[str], keys: set[tuple[Any, ...]]) -> str:
     """Methods side by side on the same cells."""
+    if not keys:
+        return "Not run yet."
     ours = of(lines, OURS)
     rows = []
     for side in ("aligned", "tuned"):
@@ -157,9 +161,9 @@ def method_table(lines: Sequence[Line], names: Sequence[str], keys: set[tuple[An
         told = [percent(mean(cells, w, side)) for w in ("harmful", "harmful_shift", "over_refusal", "degenerate")]
         rows.append([side, str(len(cells)), "-", *told, "-" if side == "aligned" else "100.0", "-", "-"])
     for name in names:
-        cells = [line for key, line in of(lines, name).items() if key in keys]
-        if cells:
-            rows.append(method_row(name, cells, ABOUT[name].reads if name in ABOUT else "-"))
+        found = {key: line for key, line in of(lines, name).items() if key in keys}
+        if found:
+            rows.append(method_row(name, found, ours, ABOUT[name].reads if name in ABOUT else "-"))
     return table(METHOD_HEAD, rows)
 
 
@@ -232,15 +236,17 @@ def probe_table(lines: Sequence[Line]) -> str:
 
 def plot(lines: Sequence[Line], keys: set[tuple[Any, ...]], file: Path) -> None:
     """Task retention against harmful rate, a point a method, on the cells that all methods have."""
+    ours = of(lines, OURS)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="harmful rate, %", ylabel="task kept, %")
     for name in (*EVERYWHERE, *BASELINES, "soft-sft"):
-        cells = [line for key, line in of(lines, name).items() if key in keys]
-        if cells:
-            x, y = 100 * mean(cells, "harmful", "restored"), 100 * fmean(map(retention, cells))
+        found = {key: line for key, line in of(lines, name).items() if key in keys}
+        if found:
+            x = 100 * mean(found.values(), "harmful", "restored")
+            y = 100 * fmean(retention(line, ours[key]) for key, line in found.items())
             axes.scatter(x, y, s=70 if name == OURS else 35, marker="*" if name == OURS else "o")
             axes.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
-    aligned = 100 * mean([of(lines, OURS)[key] for key in keys], "harmful", "aligned")
+    aligned = 100 * mean([ours[key] for key in keys], "harmful", "aligned")
     axes.axvline(aligned, linestyle=":", color="gray")
     axes.annotate("aligned", (aligned, axes.get_ylim()[0]), xytext=(3, 3), textcoords="offset points", fontsize=8)
     axes.set_xlim(0, axes.get_xlim()[1] * 1.1)  # room for names
@@ -257,10 +263,10 @@ def page(lines: Sequence[Line]) -> str:
         cells=f"{len(ours)} of {CELLS}",
         claims=table(["claim (percent)", "target", "measured", "met"], rows),
         methods=method_table(lines, EVERYWHERE, common(lines, EVERYWHERE)),
-        quarter=method_table(lines, (*EVERYWHERE, *BASELINES, "soft-sft"), quarter) if quarter else "Not run yet.",
+        quarter=method_table(lines, (*EVERYWHERE, *BASELINES, "soft-sft"), quarter),
         families=family_table(lines),
         grids="\n\n".join(by_cell(lines, family) for family in FAMILIES),
-        ablations=method_table(lines, (OURS, *ABLATIONS), varied) if varied else "Not run yet.",
+        ablations=method_table(lines, (OURS, *ABLATIONS), varied),
         seeds=seed_table(lines),
         probes=probe_table(lines),
     )
