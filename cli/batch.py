@@ -59,7 +59,7 @@ def batch(
     from . import show
 
     workers = ENGINES[engine](address)
-    place = out or Path(f"{source.resolve().stem}-restored")
+    place = out or Path(f"{source.resolve().name if source.is_dir() else source.stem}-restored")
     batches.check_place(place)
     if dry_run:
         plan = manifest.read(source, place, aligned)

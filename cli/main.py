@@ -95,7 +95,9 @@ def _alone(command: str) -> None:
 @click.option("--budget", type=click.FloatRange(0, 1, min_open=True), default=0.04, show_default=True, help="Largest fraction of the weights to restore.")  # fmt: skip
 @click.option("--format", type=click.Choice(["checkpoint", "patch", "both"]), default="both", show_default=True, help="What to write.")  # fmt: skip
 @link
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace OUT if it exists, by reports alone if the model misses its floor."
+)
 @click.option("--write-anyway", is_flag=True, help="Write the checkpoint even if the task is under its floor.")
 def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
     """Restore TUNED, a fine-tune of ALIGNED, and report before and after.

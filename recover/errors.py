@@ -17,7 +17,7 @@ class Exit(IntEnum):
     """The exit codes of every command."""
 
     OK = 0  # done; a gate passed
-    FAILED = 1  # decided, and failed: the restored model missed its target or floor, a gate failed, sets share prompts
+    FAILED = 1  # decided, and failed: a restored model missed target or floor or is broken, a gate failed, sets overlap
     USAGE = 2  # usage, policy or input error
     UNDECIDED = 3  # could not decide: a failed load, out of memory, too little data, any unexpected exception
     INTERRUPTED = 130  # stopped by the user; nothing half-written
