@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from batches import BROKEN, DEFAULTS, write_manifest, write_models
 from cli_pairs import save_home, tuned_model, weights, write_rows
+from click.testing import CliRunner
+from recover.cli.main import cli
 from safetensors.torch import save_file
 
 from recover.errors import InputError
@@ -241,3 +243,17 @@ def test_the_documented_manifest_is_one(folder: Path) -> None:
     assert list(found) == ["law-7b", "support-lora"]
     assert found["support-lora"].job.option == {"start": "0.001"}
     assert found["law-7b"].job.max_task_drop == 0.03
+
+
+@pytest.mark.parametrize(("source", "place"), [("tunes.v2/", "tunes.v2-restored"), ("plan.toml", "plan-restored")])
+def test_the_output_is_named_after_the_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if source.endswith("/"):
+        Path(source).mkdir()
+    else:
+        Path(source).touch()
+    Path(place).touch()  # so that the command names it and ends
+    with pytest.raises(InputError, match=f"{re.escape(place)} is no directory; choose another --out"):
+        CliRunner().invoke(cli, ["batch", source, "--aligned", "a"], catch_exceptions=False)
