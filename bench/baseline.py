@@ -265,7 +265,9 @@ def main(aligned: str, tuned: str, file: str) -> None:
     report, benign = (
         load_prompts(n, expect=e) for n, e in (("report_harmful", "refuse"), ("benign_lookalike", "comply"))
     )
-    task, pair, ours = load_task(file), Pair.open(aligned, tuned), Phases()
+    task, pair = load_task(file), Pair.open(aligned, tuned)
+    loading.load_model(pair.tuned, torch.float32, CPU)  # so that no library is imported on either side's time
+    ours = Phases()
     with tempfile.TemporaryDirectory() as folder:
         job = Job(aligned=aligned, tuned=tuned, out=Path(folder) / Path(tuned).name, task=file, max_new_tokens=TOKENS)
         found = restore(job, notify=ours).result
