@@ -20,6 +20,8 @@ from recover import loading
 from recover.checkpoint import Checkpoint, canonical
 from recover.errors import InputError
 
+KEPT_BASE = ("gaussian", "eva", "orthogonal")  # initialisations of peft that leave the base weights as they are
+
 
 def over(base: Checkpoint, adapter: Path) -> Checkpoint:
     """The tuned checkpoint that a LoRA adapter makes of `base`: base's entries, merged values computed when read.
@@ -62,6 +64,10 @@ def _skeleton(base: Checkpoint, adapter: Path) -> nn.Module:
             kind = str(config.peft_type).removeprefix("PeftType.")
             if kind != "LORA":
                 raise InputError(f"{adapter} is no LoRA adapter but of the kind {kind}; recover-align reads LoRA only")
+            if more := _more_than_factors(config):
+                raise InputError(
+                    f"{adapter} has {more}, which are not merged here; merge it with peft and name the result"
+                )
             config.inference_mode = True
             config.init_lora_weights = False
             model: nn.Module = get_peft_model(loading.skeleton(base), config)
@@ -76,6 +82,17 @@ def _skeleton(base: Checkpoint, adapter: Path) -> nn.Module:
         found = f"{len(lost)} weights lacking or not finite, {len(report.unexpected_keys)} unknown"
         raise _unfit(adapter, base, found)
     return model
+
+
+def _more_than_factors(config: Any) -> str | None:
+    """What an adapter changes beside adding products of its factors to weights, in words: it would be lost."""
+    start = config.init_lora_weights
+    found = {
+        f"the initialisation {start}, a changed base": isinstance(start, str) and start not in KEPT_BASE,
+        "trained biases": config.bias != "none" or getattr(config, "lora_bias", False),
+        "trained tokens": bool(getattr(config, "trainable_token_indices", None)),
+    }
+    return next((words for words, there in found.items() if there), None)
 
 
 def _materialise(model: nn.Module) -> None:
@@ -107,7 +124,7 @@ def _merge(layer: Any, original: Tensor) -> Tensor:
     """The merged weight of one LoRA layer, computed by peft in fp32 and rounded to the original's dtype."""
     single = copy.deepcopy(layer).float() if not _plain(layer) else layer
     if single is layer:
-        (name,) = layer.lora_A.keys() or layer.lora_embedding_A.keys()
+        (name,) = layer.lora_A.keys()
         return (original.float() + _float_delta(layer, name)).to(original.dtype)
     base = single.get_base_layer()
     copied = original.to(torch.float32, copy=True)  # peft adds to it in place, and `original` is a view of the file

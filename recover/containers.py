@@ -61,10 +61,15 @@ def weight_files(directory: Path) -> list[Path]:
         ("model.safetensors.index.json", "model.safetensors"),
         ("pytorch_model.bin.index.json", "pytorch_model.bin"),
     ):
-        if (directory / index).is_file():
-            return _shards(directory / index)
-        if (directory / single).is_file():
-            return [directory / single]
+        shards = _shards(directory / index) if (directory / index).is_file() else []
+        alone = [directory / single] if (directory / single).is_file() else []
+        if shards and alone and shards != alone:  # transformers would read the one file
+            raise InputError(
+                f"{directory} holds {single} and the shards of {index}, which may be two models; remove the one that "
+                "is not meant"
+            )
+        if shards or alone:
+            return shards or alone
     loose = [p for p in sorted(directory.glob("*.safetensors")) if not p.name.startswith("adapter_")]
     return loose if len(loose) == 1 else []
 

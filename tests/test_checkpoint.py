@@ -44,6 +44,13 @@ def test_a_model_in_shards_has_several_files(tmp_path: Path, model: Any) -> None
     assert found.is_directory
 
 
+def test_one_file_beside_the_shards_of_another_model_is_refused(tmp_path: Path, model: Any) -> None:
+    place = CONTAINERS["shards"](tmp_path, model)
+    shutil.copy(next(place.glob("*-of-*.safetensors")), place / "model.safetensors")
+    with pytest.raises(InputError, match=r"holds model\.safetensors and the shards of model\.safetensors\.index\.json"):
+        Checkpoint.open(place)
+
+
 @pytest.mark.parametrize("change", ["value", "name", "shape", "dtype"])
 def test_the_fingerprint_sees_every_change(tmp_path: Path, model: Any, plain: Checkpoint, change: str) -> None:
     state = state_of(model)

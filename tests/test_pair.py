@@ -206,6 +206,26 @@ def test_an_adapter_gives_what_pefts_own_merge_gives(tmp_path: Path, family: str
         assert torch.equal(pair.tuned.tensor(name), pair.aligned.tensor(name)) == (name not in pair.changed)
 
 
+@pytest.mark.parametrize(
+    ("family", "options", "what"),
+    [
+        ("qwen2", {"bias": "all"}, "trained biases"),
+        ("qwen2", {"bias": "lora_only"}, "trained biases"),
+        ("llama", {"trainable_token_indices": [1, 2]}, "trained tokens"),
+        ("llama", {"init_lora_weights": "pissa"}, "the initialisation pissa, a changed base"),
+    ],
+)
+def test_an_adapter_of_which_something_would_be_lost_is_refused(
+    tmp_path: Path, family: str, options: dict[str, Any], what: str
+) -> None:
+    base = tiny_model(family)
+    save_model(tmp_path / "base", base)
+    config = LoraConfig(r=3, **{"target_modules": LINEAR, **options})
+    get_peft_model(base, config).save_pretrained(tmp_path / "adapter")
+    with pytest.raises(InputError, match=f"adapter has {what}, which are not merged here; merge it with peft"):
+        Pair.open(tmp_path / "base", tmp_path / "adapter")
+
+
 @pytest.mark.parametrize("stored", [torch.float32, torch.bfloat16], ids=str)
 def test_a_delta_is_added_in_fp32_and_rounded_once(tmp_path: Path, stored: torch.dtype) -> None:
     base = tiny_model()
