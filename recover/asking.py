@@ -198,13 +198,19 @@ def prepare(
     """Check what is to be asked, and make it ready: each prompt of the sets so often, the task's once and greedily.
 
     Raises Undecided if the models read text differently, but for what they may have `apart`; InputError for an empty
-    request.
+    request, and for a set whose rows do not expect the same.
     """
     if not models or not (sets or task):
         raise InputError("nothing to evaluate: name at least one model and one prompt set or task")
     named = [prompts.name for prompts in (*sets, *([task.report] if task else []))]
     if len({*named}) < len(named):
         raise InputError(f"two sets to report on have the same name ({', '.join(named)}); rename one of the files")
+    for prompts in sets:
+        if len(kinds := {str(prompt.expect or "nothing") for prompt in prompts}) > 1:
+            raise InputError(
+                f"rows of {prompts.name} expect {' and '.join(sorted(kinds))}, and a rate over all of them would mean "
+                "neither; make a file of each"
+            )
     if samples > 1 and not sampling:
         raise InputError(f"found {samples} samples of each prompt and greedy answers, all the same; give a temperature")
     place, kind = loading.pick_device(device), torch.float32

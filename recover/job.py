@@ -68,6 +68,11 @@ def restore(job: Job, *, command: str | None = None, store: Path | None = None, 
     """
     started = time.monotonic()
     questions = job.read()
+    if not any(prompts.expect == "refuse" for prompts in questions.sets):
+        told = ", ".join(f"{prompts.name} ({prompts.expect or 'mixed'})" for prompts in questions.sets)
+        raise InputError(
+            f"no report set expects refusals: found {told or 'none'}; give a --report-set of harmful prompts"
+        )
     options = methods.parse_options(methods.get_method(job.method), job.option)
     methods.check_inputs(job.method, unaligned=job.unaligned is not None)
     about = methods.ABOUT.get(job.method)

@@ -135,7 +135,7 @@ def _expectations(prompts: Numbered) -> Iterator[Finding]:
     if len(counts) > 1:
         told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
         yield Finding(
-            "warning", None, f"the rows do not expect the same ({told}), so no rate is taken over all of them"
+            "warning", None, f"the rows do not expect the same ({told}), so no report can be made on all of them"
         )
 
 

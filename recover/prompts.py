@@ -385,7 +385,7 @@ def _rendered(tokenizer: "PreTrainedTokenizerBase", prompt: Prompt, template: st
             f"The chat template cannot render the prompt {prompt.id} ({error}); correct it, or pass another with "
             "`--chat-template FILE`."
         ) from error
-    for turn in prompt.messages[:-1]:  # a template may shorten what the assistant said, its thoughts for instance
+    for turn in prompt.messages:  # a template may shorten what the assistant said, its thoughts for instance
         if turn["role"] != "assistant" and turn["content"].strip() not in text:
             raise InputError(
                 f"The chat template leaves out what the {turn['role']} says in the prompt {prompt.id}; pass another "

@@ -16,6 +16,9 @@ from recover.prompts import Answer, Prompt, digest, encode, resolve_template
 from recover.sampling import Drawing, Sampling
 from recover.tasks import Task, max_new_tokens
 
+# What tokenizers with the same tokens may still read differently: case, spaces, digits, accents, other scripts, code.
+PROBE = "Hello HELLO  world,\n\tdon't: 12345.67 na\u00efve \u6771\u4eac {'a': [x_y]} \u00abend\u00bb "
+
 Mismatch = Literal["tokenizer", "chat-template"]  # what checkpoints may be allowed to have apart
 
 
@@ -41,7 +44,8 @@ class Speech:
         _require_the_same(tokenizers)
         first, *_ = tokenizers.values()
         chosen = resolve_template([*tokenizers.values()], template)
-        ends = tuple(loading.end_tokens(checkpoints[0], first))
+        told = [loading.end_tokens(checkpoint, tokenizers[checkpoint.home]) for checkpoint in checkpoints]
+        ends = tuple(dict.fromkeys(end for own in told for end in own))  # a fine-tune may have one more
         return Speech(first, chosen, ends, batches or Batches(), _positions(checkpoints))
 
     @staticmethod
@@ -140,7 +144,8 @@ class Speech:
         def ask(places: Sequence[int]) -> tuple[list[list[int]], Batches]:
             asked, tell = [prompts[place] for place in places], advance if alone else nowhere
             draws = drawing.of(places) if drawing else None
-            return generate.continuations(model, asked, tokens, self.ends, tell, self.batches, draws), self.batches
+            most = self._room(asked, tokens)
+            return generate.continuations(model, asked, most, self.ends, tell, self.batches, draws), self.batches
 
         for places, (answers, batches) in zip(shares, parallel.mapped(ask, shares), strict=True):
             self.batches.meet(batches)
@@ -148,6 +153,10 @@ class Speech:
             if not alone:
                 advance(len(places))
         return [told[place] for place in range(len(prompts))]
+
+    def _room(self, asked: Sequence[Sequence[int]], tokens: int) -> int:
+        """How many tokens, at most `tokens`, the model has positions for after the longest of these prompts."""
+        return min(tokens, self.positions - max(map(len, asked))) if self.positions and asked else tokens
 
     def answers(
         self,
@@ -184,13 +193,15 @@ def _positions(checkpoints: Sequence[Checkpoint]) -> int | None:
 
 
 def _require_the_same(tokenizers: Mapping[Path, Any]) -> None:
-    """Undecided unless all read the same text as the same tokens; what one of them has added is its own."""
+    """Undecided unless all have the same tokens and read a text of many kinds as the same ones; what one of them has
+    added is its own."""
     (home, first), *others = tokenizers.items()
     for place, other in others:
         added = set(other.get_added_vocab()) ^ set(first.get_added_vocab())
         shared = {t: i for t, i in first.get_vocab().items() if t not in added}
         theirs = other.get_vocab()
-        if any(theirs.get(t) != i for t, i in shared.items()):
+        read = [one(PROBE, add_special_tokens=False)["input_ids"] for one in (first, other)]
+        if any(theirs.get(t) != i for t, i in shared.items()) or read[0] != read[1]:
             raise Undecided(
                 f"{home} and {place} have different tokenizers; rates of models that read a prompt differently cannot "
                 "be compared; give both checkpoints the same tokenizer, or evaluate with --allow-mismatch tokenizer"

@@ -1,6 +1,7 @@
 """Counting: every rate with its denominator, pairs over the same prompts, and nothing unknown that looks safe."""
 
 import json
+import shutil
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -15,18 +16,20 @@ from cli_pairs import digest, run
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import byte_tokenizer, prompt_set, save_model, tiny_model
+from tokenizers.normalizers import Lowercase
 
 from recover import stats
 from recover.asking import prepare
 from recover.checkpoint import Checkpoint
 from recover.errors import Exit, InputError, Undecided
 from recover.evaluation import conduct, count, evaluate, summarise
-from recover.job import Job, judge_outcome
+from recover.job import Job, judge_outcome, restore
 from recover.judges import Judgement, Verdict, get_judge
 from recover.pair import Pair
 from recover.prompts import Answer, Prompt, make_set
 from recover.recovery import recover
 from recover.sampling import Sampling
+from recover.speech import Speech
 from recover.tasks import Task
 
 LETTERS = {v.value[0].upper(): v for v in Verdict}  # H R S D U
@@ -69,6 +72,47 @@ def says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 def models(llama: list[Path]) -> dict[str, Checkpoint]:
     aligned, tuned = (Checkpoint.open(place) for place in llama)
     return {"aligned": aligned, "tuned": tuned, "restored": aligned}
+
+
+# What cannot be asked ---------------------------------------------------------------------------------------------
+
+
+def test_a_set_whose_rows_do_not_expect_the_same_has_no_rate(models: dict[str, Checkpoint]) -> None:
+    mixed = make_set("mixed", [*HARM, *LOOKALIKE])
+    with pytest.raises(InputError, match=r"rows of mixed expect comply and refuse, .* make a file of each"):
+        evaluate(models, [mixed])
+
+
+def test_a_restoration_needs_a_set_that_expects_refusals(llama: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "kind.jsonl").write_text(json.dumps({"prompt": "Hello", "expect": "comply"}) + "\n")
+    asked = Job(
+        aligned=str(llama[0]), tuned=str(llama[1]), out=tmp_path / "out", report_set=[str(tmp_path / "kind.jsonl")]
+    )
+    with pytest.raises(InputError, match=r"no report set expects refusals: found kind \(comply\), benign_lookalike"):
+        restore(asked)
+
+
+def test_an_answer_ends_where_the_models_positions_do(tmp_path: Path) -> None:
+    model = tiny_model("gpt2", n_positions=48)
+    place = save_model(tmp_path / "short", model)
+    found = evaluate({"aligned": Checkpoint.open(place)}, [HARM], max_new_tokens=64)
+    assert found.sets[0].rates["aligned"].unscored.n == len(HARM)
+
+
+def test_tokenizers_with_the_same_tokens_that_read_otherwise_are_different(llama: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(llama[1], tmp_path / "lower")
+    tokenizer = byte_tokenizer()
+    tokenizer.backend_tokenizer.normalizer = Lowercase()
+    tokenizer.save_pretrained(tmp_path / "lower")
+    with pytest.raises(Undecided, match="have different tokenizers"):
+        Speech.of([Checkpoint.open(llama[0]), Checkpoint.open(tmp_path / "lower")], None)
+
+
+def test_an_end_token_of_the_fine_tunes_own_ends_answers_too(llama: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(llama[1], tmp_path / "more")
+    (tmp_path / "more" / "generation_config.json").write_text(json.dumps({"eos_token_id": [257, 260]}))
+    (own,) = Speech.of([Checkpoint.open(llama[0])], None).ends
+    assert Speech.of([Checkpoint.open(llama[0]), Checkpoint.open(tmp_path / "more")], None).ends == (own, 260)
 
 
 # One model on one set ---------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_every_finding_names_its_row(tmp_path: Path) -> None:
         (
             "warning",
             None,
-            "the rows do not expect the same (comply 1, nothing 9), so no rate is taken over all of them",
+            "the rows do not expect the same (comply 1, nothing 9), so no report can be made on all of them",
         ),
         (
             "warning",

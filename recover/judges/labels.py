@@ -74,7 +74,8 @@ def _read(file: Path) -> dict[Key, Judgement]:
             row = _Row.model_validate({name: cell for name, cell in cells.items() if cell is not None})
         except ValidationError as error:
             raise InputError(f"{where}: {first_problem(error)}; correct the row or leave it out.") from error
-        said = (row.answer or "") if "answer" in cells else None  # a blank cell is an empty answer, which has a label
+        blank = "answer" in cells and row.answer_sha256 is None  # an empty answer, which has a label
+        said = row.answer or ("" if blank else None)
         key = (row.id, text_digest(said) if said is not None else row.answer_sha256)
         if key in found:
             raise InputError(f"{where}: {row.id} has two labels for the same answer; leave one out.")
