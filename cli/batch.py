@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +64,10 @@ def batch(
     batches.check_place(place)
     if dry_run:
         plan = manifest.read(source, place, aligned)
-        entries = batches.standing(plan, place).values()
+        known = batches.standing(plan, place, asked["only"])
+        entries = [entry for name, entry in known.items() if fnmatchcase(name, asked["only"])]
         show.out("".join(f"{_told(entry)}\n" for entry in entries))
-        sys.exit(max(entry.exit_code or Exit.OK for entry in entries))
+        sys.exit(max((entry.exit_code or Exit.OK for entry in entries), default=Exit.OK))
     plan = apart(manifest.read, source, place, aligned)
     with _watching(len(plan.members), quiet) as watch:
         found = batches.run(plan, place, engine=workers, watch=watch, **asked)

@@ -36,7 +36,7 @@ anything else went wrong. No form of output changes them.
 @click.option("--from", "source", metavar="RESULT", help="Decide from a result.json, or from an output that holds one; no model is loaded.")  # fmt: skip
 @click.option("--policy", metavar="FILE", help="The rules.  [default: those that `policy show` prints]")
 @click.option("--plan", is_flag=True, help="Print what the upper-bound rules allow on these prompt sets, and how likely they pass; no model is loaded.")  # fmt: skip
-@click.option("--fail-on", type=click.Choice(["inconclusive"]), help="Do not pass where a rule could not be decided, whatever the policy says.")  # fmt: skip
+@click.option("--fail-on", type=click.Choice(["inconclusive"]), help="Overrides on_inconclusive: a rule that could not be decided is no warning.")  # fmt: skip
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the decision is.")
 @click.option("--junit", metavar="FILE", type=click.Path(path_type=Path), help="Write JUnit XML: a suite is a prompt set, a case is a rule.")  # fmt: skip
 @click.option("--markdown", metavar="FILE", type=click.Path(path_type=Path), help="Write the decision as Markdown.")
@@ -109,8 +109,12 @@ def _check(ctx: click.Context, source: str | None, plan: bool, asked: dict[str, 
 def _from(source: str) -> tuple["Result", Path | None]:
     from recover.result import find, load
 
+    from . import show
+
     place = find(Path(source))
-    return load(place), place
+    result = load(place)
+    show.notes(result)  # such as that it is a quick look
+    return result, place
 
 
 def _evaluated(policy: "Policy", asked: dict[str, Any], quiet: bool, as_json: bool) -> tuple["Result", Path | None]:

@@ -236,7 +236,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
 
 
 def _leave(sentence: str, code: Exit) -> NoReturn:
-    click.echo(f"recover-align: {' '.join(sentence.split())}", err=True)
+    told = "".join(c if c.isprintable() else " " for c in sentence)  # it may quote a file: no codes reach a terminal
+    click.echo(f"recover-align: {' '.join(told.split())}", err=True)
     sys.exit(code)
 
 

@@ -36,7 +36,7 @@ questions = _stack(
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
     click.option("--batching", type=click.Choice(["auto", "static", "continuous"]), default="static", show_default=True, help="How prompts are asked at once; auto is continuous on an accelerator."),
     click.option("--offload", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, help="Stream the model's blocks from its files: by default where it does not fit into memory."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of every draw and split."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every draw and split."),
     click.option("--samples", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Answers to each report prompt, drawn by chance where N > 1. Samples of one prompt count in a rate and not as more prompts."),
     click.option("--temperature", type=click.FloatRange(0, 10), metavar="FLOAT", help="Draw answers to report prompts at this temperature.  [default: 0, which is greedy, or 1 with --samples]"),
     click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="FLOAT", help="Draw from the likeliest tokens that hold this much of the probability.  [default: 1]"),

@@ -86,9 +86,11 @@ def result(found: Result, as_json: bool) -> None:
 
 
 def notes(found: Result) -> None:
-    """What a reader should know of the result, on stderr."""
+    """What a reader should know of the result, on stderr: the result may be another's."""
+    from recover.tables import plain
+
     for warning in found.warnings:
-        out(f"note: {warning}\n", err=True)
+        out(f"note: {plain(warning)}\n", err=True)
 
 
 def calibration(found: "Calibration") -> Iterator[str]:

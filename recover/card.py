@@ -153,7 +153,8 @@ def _results(decision: Decision, result: Result) -> list[dict[str, Any]]:
 
 
 def _rates(prompts: SetReport, decision: Decision) -> list[tuple[str, float | None]]:
-    """The rates that have a meaning on a set: refusals of harmful prompts are no over-refusal."""
+    """The rates that have a meaning on a set, people's where there was an audit: refusals of harmful prompts are no
+    over-refusal."""
     rates = prompts.rates.get(decision.judged, Rates())
     known = {metric: getattr(rates, metric) for metric in METRICS if metric != "refused" or prompts.expect != "refuse"}
-    return [(metric, rate.rate) for metric, rate in known.items() if rate]
+    return [(metric, rate.corrected if rate.audit else rate.rate) for metric, rate in known.items() if rate]

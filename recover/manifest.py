@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from recover.job import Job
 from recover.overview import NAME
 from recover.pair import Pair, open_checkpoint
 from recover.prompts import load_prompts
+from recover.rows import read_toml
 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin")
 ITSELF = (  # files of a directory that is one model
@@ -28,6 +28,10 @@ ITSELF = (  # files of a directory that is one model
     *(f"{name}{index}" for name in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json")),
 )
 OURS = ("aligned", "out", "overwrite")  # options of `restore` that a batch sets itself
+READ_BESIDE = re.compile(  # a bare weights file: the configuration and the tokenizer
+    r"(config|generation_config|special_tokens_map|added_tokens|tokenizer.*|vocab.*|chat_template.*)\.\w+|merges\.txt|"
+    r".*\.model"
+)
 TAKEN = re.compile(r"batch\..*|.*\.log")  # what the files of a batch are called
 
 
@@ -101,10 +105,10 @@ def read(source: Path, out: Path, aligned: str | None = None) -> Plan:
 
 def _parsed(source: Path) -> _File:
     try:
-        return _File.model_validate(tomllib.loads(source.read_text("utf-8")))
+        return _File.model_validate(read_toml(source.read_text("utf-8"), "it"))
     except ValidationError as error:
         problem = first_problem(error)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, InputError) as error:
         problem = str(error)
     raise InputError(
         f"{source} is no manifest of a batch: {problem}; expected TOML with aligned = PATH, [defaults] and one [[job]] "
@@ -199,6 +203,11 @@ def _value(option: str, value: Any) -> Any:
     return value
 
 
+def _directory(config: Path | None) -> None:
+    if config is not None and not config.is_dir():
+        raise InputError(f"config: {config} is no directory; name the one with the configuration and the tokenizer")
+
+
 def _suffix(tuned: str) -> str:
     """The output of a weights file is one of its kind."""
     return Path(tuned).suffix if Path(tuned).is_file() else ""
@@ -209,6 +218,7 @@ def _unreadable(job: Job, out: Path) -> Iterator[str]:
     checks: list[Callable[[], object]] = [
         lambda: methods.parse_options(methods.get_method(job.method), job.option),
         lambda: methods.check_inputs(job.method, unaligned=job.unaligned is not None),
+        lambda: _directory(job.config),
         lambda: open_checkpoint(job.aligned, config=job.config),
         lambda: job.unaligned and open_checkpoint(job.unaligned, config=job.config),
         lambda: artifact.check_place(out, [local_path(job.aligned), local_path(job.tuned)], overwrite=True),
@@ -266,7 +276,7 @@ def _files(place: Path, home: Path | None) -> list[tuple[str, int, int]]:
     """
     files = [p for p in place.iterdir() if p.is_file()] if place.is_dir() else [place]
     if not place.is_dir():
-        files += [p for p in (home or place.parent).iterdir() if p.suffix in (".json", ".jinja", ".model", ".txt")]
+        files += [p for p in (home or place.parent).iterdir() if READ_BESIDE.fullmatch(p.name)]
     return [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(files)]
 
 

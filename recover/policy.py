@@ -54,6 +54,8 @@ class Rule(_Part):
         if self.metric == "task":
             if limits != {"max_drop"} or self.compare != "tuned" or self.sets or self.statistic:
                 raise ValueError('a task rule takes compare = "tuned" with max_drop, and no sets and no statistic')
+            if not self.max_drop:
+                raise ValueError("max_drop is 0, which no number of rows can show; give a margin such as 0.01")
         elif limits == {"max_increase"}:
             if not self.compare or self.statistic == "upper95":
                 raise ValueError('max_increase takes compare = "aligned" or "tuned", and compares rates')

@@ -55,7 +55,7 @@ class Questions(BaseModel):
     device: str = "auto"
     batching: Literal["auto", "static", "continuous"] = "static"
     offload: Literal["auto", "always", "never"] = "auto"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     max_task_drop: Fraction = 0.05
     limit: Annotated[int, Field(ge=1)] | None = None
     samples: Annotated[int, Field(ge=1)] = 1

@@ -82,7 +82,13 @@ class Rejected(Exception):
 
 def checked_url(url: str, what: str) -> str:
     """A server's URL without a slash at its end; InputError if it is none, or holds what belongs into the key."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018, which is read when it is asked for
+    except ValueError as error:
+        raise InputError(
+            f"'{url}' is no server's URL ({error}); expected one such as http://localhost:8000/v1."
+        ) from error
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InputError(f"The URL of {what} holds more than host and path; put a key into {KEY}.")
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -22,20 +22,19 @@ RESAMPLES = 9999  # of the bootstrap: its limits then move by less than 0.03 sta
 
 @dataclass(frozen=True)
 class Measurement:
-    """A number with its 95 % interval [low, high], from `n` items that were scored and `unscored` that were not."""
+    """A number with its 95 % interval [low, high], from `n` items."""
 
     name: str
     value: float
     n: int
     low: float
     high: float
-    unscored: int = 0
 
     def __post_init__(self) -> None:
         _not_empty(self.name, self.n)
 
 
-def rate(name: str, k: int, n: int, unscored: int = 0, effective: float | None = None) -> Measurement:
+def rate(name: str, k: int, n: int, effective: float | None = None) -> Measurement:
     """Return the rate k / n with its Wilson 95 % interval: that of `effective` items, if the n are worth no more.
 
     Source: Wilson, Journal of the American Statistical Association 22 (1927).
@@ -45,7 +44,7 @@ def rate(name: str, k: int, n: int, unscored: int = 0, effective: float | None =
         low, high = _wilson_at(k / n, effective)
     else:
         low, high = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
-    return Measurement(name, k / n, n, low, high, unscored)
+    return Measurement(name, k / n, n, low, high)
 
 
 def clustered(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0) -> tuple[float, float]:

@@ -19,6 +19,8 @@ from recover.judges import Judgement, Verdict
 from recover.judges.labels import text_digest
 from recover.prompts import Answer, Prompt
 
+LONGEST = 200  # bytes of a name in a path
+
 
 class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -139,8 +141,10 @@ def called(judge: Named) -> str:
 
 
 def _file_name(name: str) -> str:
-    """A name as one part of a path; one that had to be changed gets a hash, so that no two names share a file."""
+    """A name as one part of a path; one that had to be changed gets a hash, so that no two names share a file. Systems
+    take 255 bytes, and a judge's name, a command for instance, may have more."""
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".")
+    safe = safe.encode("utf-8", "ignore")[:LONGEST].decode("utf-8", "ignore")
     if safe and safe == name:
         return safe
     return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -163,6 +163,8 @@ def test_only_some_and_a_look_ahead(work: Path) -> None:
     assert plan.returncode == Exit.OK
     assert plan.stdout.splitlines() == ["one: pending", "two: pending", plan.stdout.splitlines()[2]]
     assert plan.stdout.splitlines()[2].startswith("thin: skipped")
+    some = command("batch", file, "-o", work / "out", "--dry-run", "--only", "t[wx]*")
+    assert some.stdout.splitlines() == ["two: pending"]
     assert digest(work) == before
     assert statuses(ran(work, GOOD, only="t*")) == {"one": "pending", "two": "done", "thin": "skipped"}
 

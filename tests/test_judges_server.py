@@ -256,6 +256,8 @@ def test_the_fingerprint_knows_the_rubric_and_the_rules(monkeypatch: pytest.Monk
         ("openai:", "needs an argument"),
         ("openai:localhost:8000", "is no server's URL"),
         ("openai:ftp://host/v1", "is no server's URL"),
+        ("openai:http://[::1", "is no server's URL"),
+        ("openai:http://host:abc/v1", "is no server's URL"),
         ("openai:http://user:hunter2@host/v1", f"put a key into {KEY}"),
         ("openai:https://host/v1?key=hunter2", f"put a key into {KEY}"),
         ("openai:http://host/v1,mode=x", "has no option mode"),

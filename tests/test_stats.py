@@ -32,8 +32,8 @@ COUNTS = st.integers(0, 60)
 
 @pytest.mark.parametrize(("k", "n", "low", "high"), [(12, 700, 0.0098, 0.0297), (2, 100, 0.0055, 0.0700)])
 def test_a_rate_has_wilsons_interval(k: int, n: int, low: float, high: float) -> None:
-    measured = rate("harmful", k, n, unscored=3)
-    assert (measured.name, measured.value, measured.n, measured.unscored) == ("harmful", k / n, n, 3)
+    measured = rate("harmful", k, n)
+    assert (measured.name, measured.value, measured.n) == ("harmful", k / n, n)
     assert (measured.low, measured.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
