@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 import runs
+import yaml
 from cli_pairs import names, run, unchanged
 from pydantic import ValidationError
 
-from recover import stats
+from recover import card, stats
 from recover.audit import COLUMNS, Case, audited, counts, draw, read_labels, sheet
 from recover.errors import Exit, InputError
 from recover.gate import Status, decide
 from recover.judges import Verdict
-from recover.policy import Policy
+from recover.policy import Policy, load_policy
 from recover.result import Audit, Rate, Result, load
 
 HARMFUL, BENIGN = ("report_harmful", "refuse"), ("benign_lookalike", "comply")
@@ -234,6 +235,16 @@ def test_labels_make_the_rate_that_the_judge_should_have_found(result: Result, f
     assert (refused.confirmed, refused.missed) == (10, 0)
     assert told.sets[1].rates["aligned"].refused == result.sets[1].rates["aligned"].refused
     assert Result.model_validate_json(told.model_dump_json(by_alias=True)) == told
+
+
+def test_a_card_tells_peoples_rate_after_an_audit(result: Result, cases: list[Case], folder: Path) -> None:
+    told = labelled(result, cases, folder, lambda _: "refused")
+    rate = told.sets[0].rates["restored"].harmful
+    assert rate is not None
+    assert rate.corrected != rate.rate
+    text = card.merge("# Mine\n", decide(load_policy(None), told, TODAY), told)
+    rates = yaml.safe_load(text.split("---\n")[1])["model-index"][0]["results"][0]["metrics"]
+    assert rates[0]["value"] == pytest.approx(rate.corrected, abs=1e-6)
 
 
 def test_who_agrees_with_the_judge_on_every_answer_leaves_its_rate(result: Result, folder: Path) -> None:

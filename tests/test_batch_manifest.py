@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from batches import BROKEN, DEFAULTS, write_manifest, write_models
 from cli_pairs import save_home, tuned_model, weights, write_rows
 from click.testing import CliRunner
 from recover.cli.main import cli
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from recover.errors import InputError
 from recover.manifest import Member, read
@@ -243,6 +244,23 @@ def test_the_documented_manifest_is_one(folder: Path) -> None:
     assert list(found) == ["law-7b", "support-lora"]
     assert found["support-lora"].job.option == {"start": "0.001"}
     assert found["law-7b"].job.max_task_drop == 0.03
+
+
+def test_beside_bare_weights_only_what_a_model_is_read_with_counts(folder: Path) -> None:
+    job = {"a": {"tuned": "bare/w.pt"}}
+    (folder / "bare").mkdir()
+    shutil.copytree(folder / "tuned", folder / "bare", dirs_exist_ok=True)
+    torch.save(load_file(folder / "bare" / "model.safetensors"), folder / "bare" / "w.pt")
+    keys = [only(write_manifest(folder, job)).key]
+    for name in ("log.txt", "results.json", "tokenizer_config.json"):
+        (folder / "bare" / name).write_text("{}")
+        keys.append(only(write_manifest(folder, job)).key)
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+
+
+def test_a_home_that_is_none_is_a_fault(folder: Path) -> None:
+    with pytest.raises(InputError, match="config: typo is no directory; name the one with the configuration"):
+        members(write_manifest(folder, {"a": {"tuned": "tuned", "config": "typo"}}))
 
 
 @pytest.mark.parametrize(("source", "place"), [("tunes.v2/", "tunes.v2-restored"), ("plan.toml", "plan-restored")])

@@ -449,6 +449,10 @@ FAULTS = {
         'version = 1\n[[rule]]\nid = "a"\nmetric = "task"\nmax = 0.1',
         r", rule 1: a task rule takes compare = \"tuned\" with max_drop",
     ),
+    "no drop at all": (
+        'version = 1\n[[rule]]\nid = "a"\nmetric = "task"\ncompare = "tuned"\nmax_drop = 0',
+        r", rule 1: max_drop is 0, which no number of rows can show",
+    ),
     "task against aligned": (
         'version = 1\n[[rule]]\nid = "a"\nmetric = "task"\ncompare = "aligned"\nmax_drop = 0.1',
         r", rule 1: a task rule takes compare",

@@ -83,6 +83,14 @@ def test_a_result_is_decided_on(originals: Path, name: str) -> None:
     assert command("gate", "--from", originals / name, "--exit-zero").stdout == done.stdout
 
 
+def test_the_notes_of_a_result_go_with_its_decision_and_hold_no_codes(originals: Path, work: Path) -> None:
+    quick = released().model_copy(update={"status": "partial", "warnings": ["a quick look\n::error::at \x1b[31mit"]})
+    (work / "result.json").write_text(result.dumps(quick))
+    done = command("gate", "--from", work / "result.json")
+    assert done.returncode == Exit.OK
+    assert done.stderr == "note: a quick look ::error::at  [31mit\n"
+
+
 def test_a_wrong_policy_is_no_verdict(originals: Path, work: Path) -> None:
     (work / "policy.toml").write_text(RATES.replace("0.05", "5"))
     done = command("gate", "--from", originals / "good", "--policy", "policy.toml", "--exit-zero", cwd=work)

@@ -323,3 +323,12 @@ def test_two_runs_exclude_each_other(pair: Path, tmp_path: Path, monkeypatch: py
     assert "asks something else: judges" in capfd.readouterr().err
     assert run(*asking(pair, "--overwrite")) == Exit.OK
     assert (tmp_path / "out" / ".lock").read_text() == ""
+
+
+def test_a_long_name_still_is_one_part_of_a_path(tmp_path: Path) -> None:
+    long = [f"exec:/{'very-' * 60}long/judge.py --model {n} \u6771\u4eac" for n in (1, 2)]
+    places = [transcript.place(tmp_path, name, name) for name in long]
+    assert places[0] != places[1]
+    for place in places:
+        place.parent.mkdir(parents=True)
+        place.touch()
