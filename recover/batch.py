@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 
-from recover import overview
+from recover import files, overview
 from recover.engines import local
 from recover.errors import Exit, InputError
 from recover.locks import held
@@ -40,10 +40,10 @@ def run(
     Without `jobs` that is one on this machine, and one a device on a cluster. A job that fails is tried `retry` times
     more; then it is an entry like the others, and the batch goes on, or stops with `fail_fast`. batch.json, batch.csv
     and batch.html are written whatever stops it; who is killed goes on by the same call. Raises Undecided if another
-    batch is at work in `out`, InputError if something else lies there.
+    batch is at work in `out` or the disk is full, InputError if something else lies there.
     """
     check_place(out)
-    with held(out / LOCK, wait=False):
+    with files.room_for(out), held(out / LOCK, wait=False):
         entries = standing(plan, out, only)
         todo = [m for m in plan.members if entries[m.name].status == "pending" and fnmatchcase(m.name, only)]
         for entry in entries.values():
@@ -154,7 +154,7 @@ def rebuild(out: Path) -> Batch:
     Raises InputError if there is no batch, Undecided while one is at work there.
     """
     batch = overview.read(out)
-    with held(out / LOCK, wait=False):
+    with files.room_for(out), held(out / LOCK, wait=False):
         found = batch.model_copy(update={"jobs": [_again(entry, out) for entry in batch.jobs]})
         overview.write(found, out)
     return found

@@ -1,7 +1,10 @@
 """Files and folders on disk, whatever they hold: copied, shared, flushed, removed, and found in an output."""
 
+import contextlib
+import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from recover.errors import Undecided
@@ -83,3 +86,14 @@ def is_alive(process: int) -> bool:
     except PermissionError:  # another user's
         return True
     return True
+
+
+@contextlib.contextmanager
+def room_for(out: Path) -> Iterator[None]:
+    """Undecided, in one sentence, if the disk fills while `out` is written: the same command goes on there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Undecided(f"the disk is full: {out} is not complete; free space and run again, to go on there") from error

@@ -205,7 +205,7 @@ def save(folder: Path, texts: Mapping[str, str]) -> None:
             write_text(folder / name, text)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise  # not the user's mistake; artifact.staged() tells of it
+            raise  # not the user's mistake; artifact.staged() or files.room_for() tells of it
         raise InputError(f"cannot write the report to {folder}: {error.strerror or error}; choose another") from error
 
 

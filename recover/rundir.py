@@ -5,7 +5,6 @@ run is complete. One process at a time writes.
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -14,8 +13,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recover import transcript
-from recover.errors import InputError, Undecided, few
+from recover import files, transcript
+from recover.errors import InputError, few
 from recover.locks import held
 from recover.report import write_text
 
@@ -89,7 +88,7 @@ def opened(out: Path, manifest: Manifest, overwrite: bool = False) -> Iterator[N
     """
     if overwrite and not out.is_dir():
         out.unlink(missing_ok=True)
-    try:
+    with files.room_for(out):
         out.mkdir(exist_ok=True)
         with held(out / LOCK, wait=False):
             if overwrite:
@@ -98,10 +97,6 @@ def opened(out: Path, manifest: Manifest, overwrite: bool = False) -> Iterator[N
                 raise InputError(f"{out} exists; pass --overwrite to replace it, or choose another --out")
             _begin(out, manifest)
             yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise Undecided(f"the disk is full: {out} is not complete; free space and run again, to go on there") from error
 
 
 def _clear(out: Path, keys: set[str]) -> None:

@@ -1,6 +1,7 @@
 """A batch from end to end: its results, what breaks one job and not the others, and going on after a kill."""
 
 import csv
+import errno
 import json
 import multiprocessing
 import random
@@ -314,6 +315,15 @@ def test_an_overview_is_rebuilt_from_what_is_there(work: Path) -> None:
     assert done.returncode == Exit.OK
     assert statuses(rebuild(out)) == {**dict.fromkeys(ALL, "pending"), "one": "done"}
     assert done.stdout == (out / "batch.json").read_text()
+
+
+def test_a_full_disk_is_one_sentence(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("recover.report.write_text", full)
+    with pytest.raises(Undecided, match=r"the disk is full: .* is not complete; free space and run again, to go on"):
+        rebuild(work / "out")
 
 
 def test_rebuilding_keeps_what_is_known(work: Path) -> None:
