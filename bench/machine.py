@@ -67,6 +67,7 @@ def peak(dtype: torch.dtype, device: torch.device, width: int = 2048) -> float:
 def anonymous(work: Callable[[], Work]) -> int:
     """The most anonymous memory, in bytes, that a piece of work adds to a process of its own. `work` prepares it there,
     uncounted, and returns what is measured."""
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # glibc gives back what is freed at once: what is held counts
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_sampled, args=(work, theirs, torch.get_num_threads()))
