@@ -178,7 +178,8 @@ class Bench:
         """What is changed of the tuned model under this name."""
         if method in ABLATIONS:
             options = dict(ABLATIONS[method])
-            return self.restore(OURS, options, options.pop("prompts", CAPTURED))
+            prompts = options.pop("prompts", CAPTURED)
+            return self.restore(OURS, options, prompts)
         if method == "soft-sft":
             return Selection(), {"restored_fraction": 0.0, "seconds": None, "stopped": "a training method"}
         if method == "shuffled":

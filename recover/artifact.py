@@ -6,7 +6,6 @@ settles what is left of it. Keys, shards, dtypes and every other file stay as th
 """
 
 import contextlib
-import errno
 import json
 import os
 import re
@@ -353,7 +352,7 @@ def staged(out: Path) -> Iterator[Path]:
 
 def _is_full(error: Exception) -> bool:
     """Whether a disk or a quota is full; shutil.copytree and safetensors give the system's error as text only."""
-    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
+    return any(os.strerror(number) in str(error) for number in files.FULL)
 
 
 def publish(place: Path, out: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from recover.errors import Undecided
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or somebody's part of it
+
 
 def in_output(path: Path, name: str) -> Path | None:
     """Where a file of an output's recovery folder lies: the folder is inside a directory, beside a file, or the path
@@ -94,6 +96,6 @@ def room_for(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         raise Undecided(f"the disk is full: {out} is not complete; free space and run again, to go on there") from error

@@ -5,7 +5,6 @@ outside. The same result gives the same bytes.
 """
 
 import base64
-import errno
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from recover.audit_tables import audit_grids
 from recover.errors import InputError
+from recover.files import FULL
 from recover.result import Result, dumps, load, schema
 from recover.tables import (
     NONE,
@@ -204,7 +204,7 @@ def save(folder: Path, texts: Mapping[str, str]) -> None:
         for name, text in texts.items():
             write_text(folder / name, text)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise  # not the user's mistake; artifact.staged() or files.room_for() tells of it
         raise InputError(f"cannot write the report to {folder}: {error.strerror or error}; choose another") from error
 

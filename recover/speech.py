@@ -155,8 +155,9 @@ class Speech:
         return [told[place] for place in range(len(prompts))]
 
     def _room(self, asked: Sequence[Sequence[int]], tokens: int) -> int:
-        """How many tokens, at most `tokens`, the model has positions for after the longest of these prompts."""
-        return min(tokens, self.positions - max(map(len, asked))) if self.positions and asked else tokens
+        """How many tokens, at most `tokens`, the model has positions for after the longest of these prompts; one at
+        least, since some models go on past the positions that they name."""
+        return max(1, min(tokens, self.positions - max(map(len, asked)))) if self.positions and asked else tokens
 
     def answers(
         self,

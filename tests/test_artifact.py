@@ -213,36 +213,31 @@ def test_other_files_are_copied_and_hidden_ones_and_old_reports_are_not(tmp_path
 # Tied and shared tensors ------------------------------------------------------------------------------------------
 
 
+def tied_pair(folder: Path, kind: str) -> Pair:
+    """A pair with tied embeddings that fine-tuning changed; the head is left out of a directory, shares its storage in
+    a pt file, and is stored a second time in safetensors."""
+    places = []
+    models = {"a": tiny_model(tie_word_embeddings=True), "t": tune(tiny_model(tie_word_embeddings=True))}
+    for name, one in models.items():
+        one.model.embed_tokens.weight.data += 0.1 * (name == "t")
+        place = save_model(folder / name, one)
+        if kind == "safetensors":
+            state = {key: value.clone() for key, value in one.state_dict().items()}
+            save_file(state, place / "model.safetensors", {"format": "pt"})
+        places.append(bare(place / "w.pt", one, one.state_dict()) if kind == "pt" else place)
+    return Pair.open(*places)
+
+
 @pytest.mark.parametrize("kind", ["directory", "pt"])
 def test_a_tied_model_is_restored_in_every_place_that_holds_the_embedding(tmp_path: Path, kind: str) -> None:
-    models = [tiny_model(tie_word_embeddings=True), tune(tiny_model(tie_word_embeddings=True))]
-    models[1].model.embed_tokens.weight.data += 0.1
-    places = []
-    for name, one in zip(("a", "t"), models, strict=True):
-        (tmp_path / name).mkdir()
-        tied = one.state_dict()  # two keys, one storage
-        places.append(
-            save_model(tmp_path / name, one) if kind == "directory" else bare(tmp_path / name / "w.pt", one, tied)
-        )
-    pair = Pair.open(*places)
+    pair = tied_pair(tmp_path, kind)
     found = written(restored_checkpoint(pair, everything(pair)), tmp_path / f"out{pair.tuned.root.suffix}")
     assert found.fingerprint == pair.aligned.fingerprint
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pt"])
 def test_a_tied_head_that_is_stored_gets_what_its_embedding_gets(tmp_path: Path, kind: str) -> None:
-    models = [tiny_model(tie_word_embeddings=True), tune(tiny_model(tie_word_embeddings=True))]
-    models[1].model.embed_tokens.weight.data += 0.1
-    places = []
-    for name, one in zip(("a", "t"), models, strict=True):
-        place = save_model(tmp_path / name, one)
-        if kind == "pt":
-            places.append(bare(tmp_path / name / "w.pt", one, one.state_dict()))
-        else:
-            places.append(place)
-            state = {key: value.clone() for key, value in one.state_dict().items()}
-            save_file(state, place / "model.safetensors", {"format": "pt"})
-    pair, table = Pair.open(*places), "embed_tokens.weight"
+    pair, table = tied_pair(tmp_path, kind), "embed_tokens.weight"
     assert pair.copies == {table: "lm_head.weight"}
     live = LiveModel(pair, torch.float32, torch.device("cpu"))
     chosen = sample({table: live.parameters[table].numel()}, 500, seed=0)  # what a method that knows the model selects
