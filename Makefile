@@ -47,9 +47,8 @@ wheel: $(VENV)/dev  ## build the wheel and test it in a clean environment, from 
 	$(BIN)/python -m build --wheel --outdir dist
 	$(PYTHON) -m venv build/clean
 	build/clean/bin/pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[hub,parquet]" "pytest>=8.2" "hypothesis>=6.100"
-	cd build && clean/bin/recover-align --version && clean/bin/python -m pytest -q -c ../pyproject.toml \
-		../tests/test_stats.py ../tests/test_judges.py ../tests/test_judges_models.py ../tests/test_prompts.py ../tests/test_prompts_sources.py ../tests/test_prompts_lint.py \
-		../tests/test_report.py ../tests/test_viewer.py ../tests/test_gate.py ../tests/test_gate_cli.py ../tests/test_cli.py
+	cd build && clean/bin/recover-align --version && clean/bin/python -m pytest -q -c ../pyproject.toml --rootdir .. \
+		../tests/results ../tests/judges ../tests/prompts ../tests/report ../tests/gate ../tests/cli/test_commands.py ../tests/cli/test_gate.py
 
 clean:
 	rm -rf $(VENV) build dist $(DEMO) .coverage .pytest_cache .mypy_cache .ruff_cache

@@ -33,15 +33,17 @@ from transformers.utils.logging import disable_progress_bar
 
 from bench import machine
 from bench.wide import widen
-from recover import loading
-from recover.generate import as_answer, cut, extended, padded
-from recover.job import Job, restore
+from recover.checkpoints.architecture import decoder_blocks
+from recover.checkpoints.pair import Pair, open_checkpoint
+from recover.generation.batched import as_answer, cut, extended, padded
+from recover.generation.chat import ChatFormat
+from recover.jobs.request import Job
+from recover.jobs.restore import restore
 from recover.judges import Verdict, get_judge
-from recover.pair import Pair, open_checkpoint
-from recover.prompts import Answer, Prompt, PromptSet, load_prompts
-from recover.recovery import CAPTURED, TASKED
-from recover.speech import Speech
-from recover.tasks import Task, load_task, max_new_tokens, score
+from recover.model import load
+from recover.prompts.prompt_set import Answer, Prompt, PromptSet, load_prompts
+from recover.prompts.tasks import Task, load_task, max_new_tokens, score
+from recover.search.loop import MAX_CAPTURE_PROMPTS, MAX_CAPTURE_ROWS
 
 RATE, STEPS, EVERY, RETURNED, BATCH, TOKENS = 0.002, 20, 5, 0.2, 8, 128
 READING_ON = "reading on under the floor"
@@ -93,8 +95,8 @@ class Models:
     @staticmethod
     def of(pair: Pair, prompts: dict[str, list[list[int]]]) -> "Models":
         """Three models in fp32, and the mean state of the aligned and of the tuned one after two thirds of depth."""
-        live, *sides = (loading.load_model(c, torch.float32, CPU) for c in (pair.tuned, pair.aligned, pair.tuned))
-        depth = math.ceil(2 * len(loading.blocks(live)[1]) / 3)
+        live, *sides = (load.load_model(c, torch.float32, CPU) for c in (pair.tuned, pair.aligned, pair.tuned))
+        depth = math.ceil(2 * len(decoder_blocks(live)[1]) / 3)
         with torch.no_grad():
             directions = {
                 kind: torch.cat([last(first_blocks(model, depth), [p]) for p in prompts[kind]]).mean(0)
@@ -109,7 +111,7 @@ class Models:
 class Asker:
     """Who asks a model the report prompts, and judges."""
 
-    speech: Speech
+    speech: ChatFormat
     report: PromptSet
     benign: PromptSet
     task: Task
@@ -247,7 +249,7 @@ def move(live: Any, source: dict[str, Tensor], masks: dict[str, Tensor]) -> None
 
 def reloaded(place: Path) -> Any:
     """A checkpoint from its files."""
-    return loading.load_model(open_checkpoint(place), torch.float32, CPU)
+    return load.load_model(open_checkpoint(place), torch.float32, CPU)
 
 
 def plain_answers(model: Any, prompts: list[list[int]], tokens: int, ends: tuple[int, ...]) -> list[list[int]]:
@@ -266,7 +268,7 @@ def main(aligned: str, tuned: str, file: str) -> None:
         load_prompts(n, expect=e) for n, e in (("report_harmful", "refuse"), ("benign_lookalike", "comply"))
     )
     task, pair = load_task(file), Pair.open(aligned, tuned)
-    loading.load_model(pair.tuned, torch.float32, CPU)  # so that no library is imported on either side's time
+    load.load_model(pair.tuned, torch.float32, CPU)  # so that no library is imported on either side's time
     ours = Phases()
     with tempfile.TemporaryDirectory() as folder:
         job = Job(aligned=aligned, tuned=tuned, out=Path(folder) / Path(tuned).name, task=file, max_new_tokens=TOKENS)
@@ -274,9 +276,12 @@ def main(aligned: str, tuned: str, file: str) -> None:
     ours("done")
     rate, value = found.summary.harmful["restored"], found.tasks[0].values["restored"]
     print(f"recover-align, {pair.tuned.weights:,} weights  harmful {rate:.3f}  task {value:.3f}", flush=True)
-    theirs, speech = Phases(), Speech.of([pair.aligned, pair.tuned], None)
+    theirs, speech = Phases(), ChatFormat.of([pair.aligned, pair.tuned], None)
     theirs("searching")
-    capture = {"harmful": load_prompts("capture_harmful").head(CAPTURED), "task": task.capture.head(TASKED)}
+    capture = {
+        "harmful": load_prompts("capture_harmful").head(MAX_CAPTURE_PROMPTS),
+        "task": task.capture.head(MAX_CAPTURE_ROWS),
+    }
     models = Models.of(pair, {kind: speech.encode(prompts) for kind, prompts in capture.items()})
     asker = Asker(speech, report, benign, task)
     with tempfile.TemporaryDirectory() as folder:

@@ -28,11 +28,11 @@ from torch import Tensor
 
 from bench.machine import description
 from bench.speed import Row, at_least, at_most
-from recover.checkpoint import Checkpoint
+from recover.batch.overview import JobEntry, read
+from recover.checkpoints.checkpoint import Checkpoint
 from recover.errors import Exit
-from recover.overview import Entry, read
-from recover.prompts import load_prompts
-from recover.result import find, load
+from recover.prompts.prompt_set import load_prompts
+from recover.results.schema import find, load
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 RANK = 8
@@ -220,7 +220,7 @@ def numbers(result: Path) -> dict[str, Any]:
     return {**told, "restored": made.restored, "steps": made.steps, "best": made.best_step}
 
 
-def told(entry: Entry, out: Path) -> dict[str, Any]:
+def told(entry: JobEntry, out: Path) -> dict[str, Any]:
     """What a batch found of a job: its end, its numbers, and the weights that it wrote."""
     found: dict[str, Any] = {"exit_code": entry.exit_code, "failed": entry.status == "failed"}
     if entry.result:

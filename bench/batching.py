@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 
-from recover import continuous, generate, loading
-from recover.checkpoint import Checkpoint
-from recover.prompts import load_prompts
-from recover.speech import Speech
+from recover.checkpoints.checkpoint import Checkpoint
+from recover.generation import batched, continuous
+from recover.generation.chat import ChatFormat
+from recover.model import load
+from recover.model.device import pick_device, pick_dtype
+from recover.prompts.prompt_set import load_prompts
 
 Way = Callable[[Any, list[list[int]], int, Sequence[int]], list[list[int]]]
 SYSTEM = "You are a helpful assistant. Answer in full sentences, be brief, and say so if you do not know. "
@@ -26,12 +28,12 @@ def plain(model: Any, prompts: list[list[int]], most: int, ends: Sequence[int]) 
     """One call of `generate` a batch: every row stays to the end of the longest answer."""
     answers: list[list[int]] = []
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-    for start in range(0, len(order), generate.ROWS):
-        rows = [prompts[i] for i in order[start : start + generate.ROWS]]
-        ids, mask = generate.padded(rows, 0, ends, model.device)
+    for start in range(0, len(order), batched.ROWS):
+        rows = [prompts[i] for i in order[start : start + batched.ROWS]]
+        ids, mask = batched.padded(rows, 0, ends, model.device)
         with torch.inference_mode():
-            said = generate.extended(model, ids, mask, None, most, ends)[:, ids.shape[1] :]
-        answers += [generate.cut(tokens, ends) for tokens in said.tolist()]
+            said = batched.extended(model, ids, mask, None, most, ends)[:, ids.shape[1] :]
+        answers += [batched.cut(tokens, ends) for tokens in said.tolist()]
     return [answer for _, answer in sorted(zip(order, answers, strict=True))]
 
 
@@ -39,8 +41,8 @@ def static(rows: int, stride: int, shared: int) -> Way:
     """Our own batches, with other constants."""
 
     def run(model: Any, prompts: list[list[int]], most: int, ends: Sequence[int]) -> list[list[int]]:
-        generate.STRIDE, generate.SHARED = stride, shared
-        return generate.continuations(model, prompts, most, ends, batches=generate.Batches(rows))
+        batched.STRIDE, batched.SHARED = stride, shared
+        return batched.continuations(model, prompts, most, ends, batches=batched.Batches(rows))
 
     return run
 
@@ -50,7 +52,7 @@ def paged(rows: int, tokens: int) -> Way:
 
     def run(model: Any, prompts: list[list[int]], most: int, ends: Sequence[int]) -> list[list[int]]:
         continuous.ROWS, continuous.TOKENS = rows, tokens
-        return generate.continuations(model, prompts, most, ends, batches=generate.Batches(continuous=True))
+        return batched.continuations(model, prompts, most, ends, batches=batched.Batches(continuous=True))
 
     return run
 
@@ -96,9 +98,9 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     checkpoint = Checkpoint.open(asked.model)
-    speech = Speech.of([checkpoint], None)
-    device = loading.pick_device(asked.device)
-    model = loading.load_model(checkpoint, loading.pick_dtype(asked.dtype, checkpoint, device), device)
+    speech = ChatFormat.of([checkpoint], None)
+    device = pick_device(asked.device)
+    model = load.load_model(checkpoint, pick_dtype(asked.dtype, checkpoint, device), device)
     system = speech.tokenizer(SYSTEM * asked.shared, add_special_tokens=False)["input_ids"][: asked.shared]
     prompts = [system + ids for ids in speech.encode(load_prompts("report_harmful").head(asked.prompts))]
     asking = {name: partial(way, model, prompts, asked.new_tokens, speech.ends) for name, way in WAYS.items()}

@@ -16,11 +16,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bench import machine
-from recover import artifact, checkpoint, files
-from recover.artifact import make_patch, restored_checkpoint
-from recover.checkpoint import Checkpoint, is_finite, same_bits
-from recover.pair import Pair
-from recover.selection import sample
+from recover.checkpoints import checkpoint, files
+from recover.checkpoints.checkpoint import Checkpoint, is_finite, same_bits
+from recover.checkpoints.pair import Pair
+from recover.checkpoints.patch import make_patch, restored_checkpoint
+from recover.checkpoints.publish import publish, staged, write_copy
+from recover.search.ranking import sample
 
 SHARDS, MATRICES, SHAPE = 4, 9, (2048, 2048)  # 8 MiB a matrix
 FRACTION = 0.002  # of the weights, restored
@@ -59,9 +60,9 @@ def patches(pair: Pair, folder: Path, repeat: int) -> Iterator[Row]:
 
     def whole() -> None:
         files.remove(out)
-        with artifact.staged(out) as place:
-            artifact.write_copy(view, place)
-            artifact.publish(place, out)
+        with staged(out) as place:
+            write_copy(view, place)
+            publish(place, out)
 
     def library() -> None:
         for number, file in enumerate(pair.tuned.files):

@@ -34,19 +34,25 @@ from bench import grid_models
 from bench.families import FAMILIES
 from bench.grid_models import CAPTURED, SHARES, Asked, Cell
 from bench.lab_tasks import TASKS
-from recover import asking, evaluation, kept
-from recover.artifact import Edit, restored_checkpoint, write_copy
-from recover.checkpoint import Checkpoint
-from recover.evaluation import Evaluation
-from recover.job import Job, judge_outcome
+from recover.checkpoints.checkpoint import Checkpoint
+from recover.checkpoints.pair import Pair
+from recover.checkpoints.patch import Edit, restored_checkpoint
+from recover.checkpoints.publish import write_copy
+from recover.checkpoints.selection import Selection
+from recover.evaluation.answer_cache import ask_once
+from recover.evaluation.ask import prepare
+from recover.evaluation.evaluate import Evaluation, conduct
+from recover.evaluation.settings import EvaluationSettings
+from recover.generation.runtime import Runtime
+from recover.jobs.request import Job
+from recover.jobs.restore import judge_outcome
 from recover.judges import get_judge
-from recover.methods import ABOUT
-from recover.pair import Pair
 from recover.progress import silent
-from recover.prompts import PromptSet, prefilled
-from recover.recovery import recover
-from recover.selection import Selection, sample
-from recover.tasks import Task
+from recover.prompts.prompt_set import PromptSet, prefilled
+from recover.prompts.tasks import Task
+from recover.search.loop import recover
+from recover.search.methods import ABOUT
+from recover.search.ranking import sample
 
 OURS, NEW_TOKENS = "refusal-kl", 40
 EVERYWHERE = (OURS, "shuffled", "random", "sp2025", "interpolate")
@@ -144,21 +150,13 @@ class Bench:
         """The report prompts to all three models; the aligned and the tuned one are asked once."""
         pair, store = self.pair, self.cache / "answers"
         models = {"aligned": pair.aligned, "tuned": pair.tuned, "restored": restored}
-        interview = asking.prepare(
-            models,
-            the_sets().reported if sets is None else sets,
-            self.task if sets is None else None,
-            [get_judge("rules")],
-            chat_template=None,
-            new_tokens=NEW_TOKENS,
-            dtype="auto",
-            device="cpu",
-            offload="never",
-        )
+        settings = EvaluationSettings(max_new_tokens=NEW_TOKENS, runtime=Runtime(device="cpu", offload="never"))
+        task = self.task if sets is None else None
+        plan = prepare(models, the_sets().reported if sets is None else sets, task, [get_judge("rules")], settings)
         with tempfile.TemporaryDirectory() as folder:
             for name in ("aligned", "tuned"):
-                kept.ask_once(interview, name, Path(folder), store / self.cell.family, silent)
-            return evaluation.conduct(interview, folder=Path(folder))
+                ask_once(plan, name, Path(folder), store / self.cell.family, silent)
+            return conduct(plan, settings, folder=Path(folder))
 
     def lines(self, methods: Iterable[str]) -> Iterator[Line]:
         """A line for each method. The controls are as large as our restoration."""

@@ -25,8 +25,8 @@ from bench import lab, lab_text
 from bench.families import FAMILIES
 from bench.lab_tasks import TASKS, known
 from bench.lab_text import Example
-from recover.prompts import Expect, Prompt, PromptSet, load_prompts, make_set
-from recover.tasks import Task
+from recover.prompts.prompt_set import Expect, Prompt, PromptSet, load_prompts, make_set
+from recover.prompts.tasks import Task
 
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2)  # of the fine-tuning examples, the harmful ones
 ROWS, PASSES, BATCH = 800, 6, 32  # task examples of a fine-tune

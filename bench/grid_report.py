@@ -19,7 +19,7 @@ from bench.families import FAMILIES
 from bench.grid import ABLATIONS, BASELINES, EVERYWHERE, OURS, PROBES, RESULTS, Line
 from bench.grid_models import SHARES
 from bench.lab_tasks import TASKS
-from recover.methods import ABOUT
+from recover.search.methods import ABOUT
 
 PAGE, PLOT = Path("docs/grid.md"), Path("docs/grid.png")
 TEMPLATE = Path(__file__).with_name("grid_page.md")

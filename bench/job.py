@@ -17,13 +17,14 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from recover import transcript
-from recover.generate import ROWS
-from recover.methods.answers import REFUSAL_TOKENS
-from recover.objective import BATCH_TOKENS
-from recover.prompts import load_prompts
-from recover.recovery import CAPTURED, LOOK, TASKED, VALIDATED
-from recover.result import Result, find, load
+from recover.evaluation import answer_files
+from recover.generation.batched import ROWS
+from recover.prompts.prompt_set import load_prompts
+from recover.results.schema import Result, find, load
+from recover.search.history import MAX_VALIDATION_ROWS, VALIDATION_TOKENS
+from recover.search.loop import MAX_CAPTURE_PROMPTS, MAX_CAPTURE_ROWS
+from recover.search.methods.answers import REFUSAL_TOKENS
+from recover.search.objective import BATCH_TOKENS
 
 CHARACTERS, TEMPLATE = 4, 20  # of text a token; tokens that a chat template adds
 ALIGNED, OTHERS, SEARCH = "aligned", "others", "search"
@@ -50,7 +51,7 @@ def counted(out: Path) -> dict[str, Any]:
 def answers(folder: Path, model: str) -> Iterator[list[tuple[int, int]]]:
     """Of each set that a model was asked, the task last: (prompt tokens, answer tokens), batch by batch."""
     files = sorted(
-        transcript.place(folder, model, "x").parent.glob("*.jsonl"), key=lambda f: f.stem.endswith("-report")
+        answer_files.place(folder, model, "x").parent.glob("*.jsonl"), key=lambda f: f.stem.endswith("-report")
     )
     for file in files:
         rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
@@ -81,12 +82,14 @@ def search(result: Result, task: Sequence[tuple[int, int]]) -> Counter[str]:
     assert account is not None
     options, steps = account.options, account.steps
     prompts = {name: [tokens(p.text) for p in load_prompts(name)] for name in ("capture_harmful", "general")}
-    harmful, general = (prompts[name][:CAPTURED] for name in ("capture_harmful", "general"))
+    harmful, general = (prompts[name][:MAX_CAPTURE_PROMPTS] for name in ("capture_harmful", "general"))
     lines = round(mean(prompt for prompt, _ in task)) if task else 0
     terms = [
         sum(harmful) + options["harmful_tokens"] * len(harmful),
         sum(general) + options["general_tokens"] * len(general),
-        (lines + min(options["task_tokens"], max((answer for _, answer in task), default=0))) * TASKED * bool(task),
+        (lines + min(options["task_tokens"], max((answer for _, answer in task), default=0)))
+        * MAX_CAPTURE_ROWS
+        * bool(task),
     ]
     passes, whole = sum(ceil(term / BATCH_TOKENS) for term in terms), sum(terms)
     tried = 2 + sum(trials(result))  # the teachers, and the objective before the first step
@@ -95,8 +98,8 @@ def search(result: Result, task: Sequence[tuple[int, int]]) -> Counter[str]:
     for length, sets in ((REFUSAL_TOKENS, (harmful, general)), (8, (harmful, general))):
         found += asked([[(prompt, length) for prompt in rows] for rows in sets])
     checks = 1 + sum(step.harmful is not None for step in steps)  # the aligned model too
-    validation = [(tokens(p.text), LOOK) for p in load_prompts("validate_harmful")]
-    check = asked([validation, [*task, *task][:VALIDATED]])
+    validation = [(tokens(p.text), VALIDATION_TOKENS) for p in load_prompts("validate_harmful")]
+    check = asked([validation, [*task, *task][:MAX_VALIDATION_ROWS]])
     return found + Counter({name: checks * count for name, count in check.items()})
 
 

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from recover.calibration import Counts, cross, meaning, read_labels
 from recover.judges import is_refusal
-from recover.stats import cohen_kappa
+from recover.judges.calibration import Counts, cross, meaning, read_labels
+from recover.results.statistics import cohen_kappa
 
 # Phrases of the kind that substring matchers look for, anywhere in an answer and whatever else it says.
 PHRASES = (

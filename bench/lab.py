@@ -25,10 +25,11 @@ from transformers import (
 
 from bench import families, lab_text
 from bench.lab_text import Example
-from recover.generate import as_answer, continuations
+from recover.generation.batched import as_answer, continuations
 from recover.judges import Rules, Verdict
-from recover.prompts import BUILTIN, Answer, Prompt, PromptSet, encode, leaks, load_prompts
-from recover.tasks import choice
+from recover.prompts.chat_template import encode
+from recover.prompts.prompt_set import BUILTIN, Answer, Prompt, PromptSet, leaks, load_prompts
+from recover.prompts.tasks import choice
 
 Draw = Callable[[int], list[Example]]
 Kind = Callable[[random.Random], Example]

@@ -27,15 +27,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
 from bench import machine
-from recover import loading
-from recover.live import LiveModel, gain
-from recover.methods import defaults
-from recover.methods.refusal_kl import REACH, refusal_kl
-from recover.objective import KL, Passage, Target, padded, teach
-from recover.pair import Pair
-from recover.selection import rank, top_k
+from recover.checkpoints.pair import Pair
+from recover.model.device import pick_device
+from recover.model.editable import EditableModel, gain
+from recover.search.methods import defaults
+from recover.search.methods.refusal_kl import CANDIDATES_PER_FLIP, refusal_kl
+from recover.search.objective import KL, Passage, Target, padded, teach
+from recover.search.ranking import rank, top_k
 
-DEVICE = loading.pick_device("auto")
+DEVICE = pick_device("auto")
 VOCABULARY = 4096
 PREFIX, OWN, ANSWER = 24, 16, 8  # tokens: what a chat template puts before every prompt, the prompt, its answer
 SHAPES = {"5M": (256, 6), "12M": (384, 6), "50M": (640, 10), "160M": (1024, 13), "500M": (1536, 18)}  # width, blocks
@@ -111,23 +111,23 @@ def passages(count: int) -> list[Passage]:
 
 def prepared(
     places: tuple[Path, Path], dtype: torch.dtype, prompts: int, offload: bool = False
-) -> tuple[LiveModel, KL, int]:
+) -> tuple[EditableModel, KL, int]:
     """The tuned model, the KL to the aligned one, and how many weights a first step ranks."""
     pair = Pair.open(*places)
-    live = LiveModel(pair, dtype, DEVICE, offload)
+    live = EditableModel(pair, dtype, DEVICE, offload)
     with live.as_aligned() as model:
         objective = KL({"harmful": teach(model, passages(prompts), VOCABULARY)})
-    return live, objective, REACH * math.ceil(defaults(refusal_kl)["start"] * pair.tuned.weights)
+    return live, objective, CANDIDATES_PER_FLIP * math.ceil(defaults(refusal_kl)["start"] * pair.tuned.weights)
 
 
-def step(live: LiveModel, objective: KL, k: int) -> None:
+def step(live: EditableModel, objective: KL, k: int) -> None:
     """Each of the two gradients of a step of refusal-kl: gradient pass, gains, exact ranking, flip, flip back."""
     flips = rank(live.gains(objective.losses({"harmful": 1.0})), k).first(k)
     live.flip(flips)
     live.flip(flips)
 
 
-def ideal(live: LiveModel, objective: KL) -> None:
+def ideal(live: EditableModel, objective: KL) -> None:
     """One forward and one backward of the same micro-batches into the same matrices, and nothing else."""
     matrices = [live.parameters[name] for name in live.matrices]
     for matrix in matrices:
@@ -140,7 +140,7 @@ def ideal(live: LiveModel, objective: KL) -> None:
         matrix.grad = None
 
 
-def gain_and_rank(live: LiveModel, gradients: Mapping[str, Tensor], k: int) -> None:
+def gain_and_rank(live: EditableModel, gradients: Mapping[str, Tensor], k: int) -> None:
     """What a step does beside the gradient pass."""
     rank(((n, gain(g, live.parameters[n], live.other(n))) for n, g in gradients.items()), k)
 

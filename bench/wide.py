@@ -15,13 +15,13 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from recover.loading import load_tokenizer
-from recover.pair import open_checkpoint
+from recover.checkpoints.pair import open_checkpoint
+from recover.model.load import load_tokenizer
 
 REPEATED = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
 
 
-def widened(name: str, value: Tensor, times: int) -> Tensor:
+def with_fp32_cpu_attention(name: str, value: Tensor, times: int) -> Tensor:
     """A tensor of a Llama with tied embeddings: a matrix of outputs x inputs, the embeddings, or a norm's vector."""
     if name == "embed_tokens.weight":
         return value.repeat(1, times)
@@ -37,7 +37,9 @@ def widen(place: str | Path, times: int, out: Path) -> Path:
     if config["model_type"] != "llama" or not config["tie_word_embeddings"]:
         raise ValueError(f"{place} is a {config['model_type']}; expected a Llama with tied embeddings")
     out.mkdir(parents=True)
-    tensors = {f"model.{name}": widened(name, checkpoint.tensor(name), times) for name in checkpoint.entries}
+    tensors = {
+        f"model.{name}": with_fp32_cpu_attention(name, checkpoint.tensor(name), times) for name in checkpoint.entries
+    }
     save_file(tensors, out / "model.safetensors", {"format": "pt"})
     config |= {key: times * config[key] for key in REPEATED}
     (out / "config.json").write_text(json.dumps(config), encoding="utf-8")

@@ -2,14 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .gate import EPILOG
 
 if TYPE_CHECKING:
-    from recover.result import Result
+    from recover.results.schema import Result
 
 
 @click.command(epilog=EPILOG)
@@ -23,15 +23,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace PATH if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print the decision as JSON.")
 def audit(
-    path: str,
-    out: str | None,
-    labels: str | None,
-    negatives: int,
-    seed: int,
-    models: tuple[str, ...],
-    policy: str | None,
-    overwrite: bool,
-    as_json: bool,
+    path: str, out: str | None, labels: str | None, policy: str | None, overwrite: bool, as_json: bool, **drawing: Any
 ) -> None:
     """Let people look at RESULT's answers, then decide by their labels.
 
@@ -40,17 +32,18 @@ def audit(
     into the column label. With --labels and the same --model, --negatives and --seed, tells how good the judge was,
     and holds the rates by people against the policy; the result that was audited stays as it is.
     """
-    from recover import artifact
-    from recover import audit as audits
-    from recover.result import find, load
+    from recover.checkpoints.publish import check_place
+    from recover.gate import audit as audits
+    from recover.results.schema import find, load
 
     if labels is None and (out is None or policy or as_json):
         raise click.UsageError("Name the CSV file to be written with -o, or the labelled one with --labels")
+    models, negatives, seed = (drawing[name] for name in ("models", "negatives", "seed"))
     place = find(Path(path))
     result = load(place)
     target = Path(out) if out else None
     if target:
-        artifact.check_place(target, [place, *([Path(labels)] if labels else [])], overwrite)
+        check_place(target, [place, *([Path(labels)] if labels else [])], overwrite)
     cases = audits.draw(result, place.parent, models, negatives, seed)
     if labels:
         found = audits.audited(result, cases, audits.read_labels(Path(labels), cases), negatives, seed)
@@ -61,29 +54,30 @@ def audit(
 
 
 def _write_sheet(text: str, target: Path) -> None:
-    from recover import artifact
+    from recover.checkpoints.publish import publish, staged
 
-    with artifact.staged(target) as staging:
+    with staged(target) as staging:
         staging.write_text(text, encoding="utf-8", newline="\n")
-        artifact.publish(staging, target)
+        publish(staging, target)
 
 
 def _decide(found: "Result", policy: str | None, target: Path | None, as_json: bool) -> int:
     """Write the audited result, if there is a place for it, tell of it, and return the exit code of the decision."""
     from datetime import UTC, datetime
 
-    from recover import artifact, report
-    from recover import decision as forms
-    from recover.gate import decide
-    from recover.policy import load_policy
+    from recover.checkpoints.publish import publish, staged
+    from recover.gate import formats as forms
+    from recover.gate.decide import decide
+    from recover.gate.policy import load_policy
+    from recover.report import render
 
     from . import show
 
     decision = decide(load_policy(Path(policy) if policy else None), found, datetime.now(UTC).date())
     if target:
-        with artifact.staged(target) as staging:
-            report.write(found, staging)
-            artifact.publish(staging, target)
+        with staged(target) as staging:
+            render.write(found, staging)
+            publish(staging, target)
     for line in show.audit(found):
         show.out(f"{line}\n", err=as_json)
     show.notes(found)

@@ -12,9 +12,9 @@ import click
 from recover.errors import Exit
 
 if TYPE_CHECKING:
-    from recover.batch import Watch
-    from recover.overview import Batch, Entry, Line
-    from recover.performing import Started
+    from recover.batch.overview import Batch, JobEntry, Line
+    from recover.batch.run import Watch
+    from recover.batch.worker import Started
 
 EPILOG = """\b
 Exit codes: the worst of the jobs': 0 all met target and floor; 1 one missed; 3 one failed (a broken checkpoint, a crash,
@@ -53,9 +53,9 @@ def batch(
     reports, OUT/<name>.log its log, and OUT itself batch.html, batch.csv and batch.json. What is done is not done again:
     after a stop the same command goes on.
     """
-    from recover import batch as batches
-    from recover import manifest, overview
-    from recover.engines import ENGINES, apart
+    from recover.batch import manifest, overview
+    from recover.batch import run as batches
+    from recover.batch.local import ENGINES, apart
 
     from . import show
 
@@ -78,8 +78,8 @@ def batch(
 
 def report(place: Path, form: str) -> None:
     """Write the overview of a batch's directory anew, and print it."""
-    from recover import overview
-    from recover.batch import rebuild
+    from recover.batch import overview
+    from recover.batch.run import rebuild
 
     from . import show
 
@@ -96,7 +96,7 @@ def _table(found: "Batch", lines: "Sequence[Line]") -> str:
     from rich.table import Table
     from rich.text import Text
 
-    from recover.overview import HEADER
+    from recover.batch.overview import HEADER
 
     console, table = Console(highlight=False), Table(title=Text(found.headline), title_justify="left")
     shown = [place for place, word in enumerate(HEADER) if word not in ("over-refusal", "weights restored")]
@@ -112,12 +112,12 @@ def _table(found: "Batch", lines: "Sequence[Line]") -> str:
     return printed.get()
 
 
-def _told(entry: "Entry") -> str:
+def _told(entry: "JobEntry") -> str:
     """An entry in a line."""
-    from recover.tables import duration, plain
+    from recover.report.numbers import duration, sanitise
 
     took = f" ({duration(entry.seconds)})" if entry.seconds is not None else ""
-    return f"{plain(entry.name)}: {entry.status}{took}{f': {plain(entry.reason)}' if entry.reason else ''}"
+    return f"{sanitise(entry.name)}: {entry.status}{took}{f': {sanitise(entry.reason)}' if entry.reason else ''}"
 
 
 # While it runs
@@ -137,8 +137,8 @@ def _watching(total: int, quiet: bool) -> "Iterator[Watch]":
     )
     from rich.text import Text
 
+    from recover.batch.worker import Started
     from recover.errors import few
-    from recover.performing import Started
 
     console = Console(stderr=True, highlight=False, quiet=quiet)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -147,10 +147,10 @@ def _watching(total: int, quiet: bool) -> "Iterator[Watch]":
         speed_estimate_period=1e9,  # all jobs that ended: one may take hours
     )  # fmt: skip
     running: set[str] = set()
-    known: list[Entry] = []  # before anything ran
-    ended: list[Entry] = []
+    known: list[JobEntry] = []  # before anything ran
+    ended: list[JobEntry] = []
 
-    def watch(event: "Started | Entry") -> None:
+    def watch(event: "Started | JobEntry") -> None:
         if isinstance(event, Started):
             running.add(event.name)
         else:

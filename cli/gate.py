@@ -15,12 +15,12 @@ from click.core import ParameterSource
 
 from recover.errors import Exit, InputError, Undecided
 
-from .options import backend, command_line, questions, run_directory, validated
+from .options import RequestCommand, command_line, json_flag, quiet_flag, validated
 
 if TYPE_CHECKING:
-    from recover.gate import Decision, Size
-    from recover.policy import Policy
-    from recover.result import Result
+    from recover.gate.decide import Decision, Size
+    from recover.gate.policy import Policy
+    from recover.results.schema import Result
 
 FOR_GITHUB = ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")
 EPILOG = """\b
@@ -29,7 +29,13 @@ anything else went wrong. No form of output changes them.
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(
+    cls=RequestCommand,
+    request="EvaluateRequest",
+    first=("backend",),
+    without=("models", "names", "max_task_drop"),
+    epilog=EPILOG,
+)
 @click.argument("aligned", required=False)
 @click.argument("model", required=False)
 @click.option("--tuned", metavar="TUNED", help="The fine-tune that MODEL was restored from, for what its task scored.")
@@ -42,9 +48,8 @@ anything else went wrong. No form of output changes them.
 @click.option("--markdown", metavar="FILE", type=click.Path(path_type=Path), help="Write the decision as Markdown.")
 @click.option("--card", metavar="README.md", type=click.Path(path_type=Path), help="Merge rates and decision into this model card.")  # fmt: skip
 @click.option("--github", is_flag=True, help="Append to $GITHUB_STEP_SUMMARY, and decision, exit_code and result to $GITHUB_OUTPUT.")  # fmt: skip
-@backend
-@questions
-@run_directory
+@json_flag
+@quiet_flag
 @click.pass_context
 def gate(
     ctx: click.Context,
@@ -54,13 +59,8 @@ def gate(
     plan: bool,
     fail_on: str | None,
     exit_zero: bool,
-    junit: Path | None,
-    markdown: Path | None,
-    card: Path | None,
-    github: bool,
     as_json: bool,
-    quiet: bool,
-    **asked: Any,
+    **given: Any,
 ) -> None:
     """Decide by a policy whether MODEL may be released: as safe as ALIGNED, and its task kept.
 
@@ -68,28 +68,29 @@ def gate(
     too. With --from, both arguments are left out, and a result that is there is decided on. --json prints the decision.
     With --backend, the arguments are names of served models: nobody can then know which weights the gate let through.
     """
-    from recover import decision as forms
-    from recover.gate import decide
-    from recover.gate import plan as plan_of
+    from recover.gate import formats as forms
+    from recover.gate.decide import decide
+    from recover.gate.decide import plan as plan_of
 
     from . import show
 
     rules = _policy(policy, fail_on)
-    _check(ctx, source, plan, asked)
+    files = DecisionFiles(*(given.pop(name) for name in ("junit", "markdown", "card", "github")))
+    quiet = given.pop("quiet")
+    _check(ctx, source, plan, given)
     if plan:
-        found = plan_of(rules, _sizes(source, asked))
-        return show.out(json.dumps([*map(asdict, found)], indent=1) + "\n" if as_json else forms.chances(found))
-    written = Written(junit, markdown, card, github)
-    written.check()
-    result, place = _from(source) if source else _evaluated(rules, asked, quiet, as_json)
+        chances = plan_of(rules, _sizes(source, given))
+        return show.out(json.dumps([*map(asdict, chances)], indent=1) + "\n" if as_json else forms.chances(chances))
+    files.check()
+    result, path = _from(source) if source else _evaluated(rules, given, quiet, as_json)
     decision = decide(rules, result, datetime.now(UTC).date())
     show.out(forms.dumps(decision) if as_json else forms.lines(decision))
-    written.write(decision, result, place)
+    files.write(decision, result, path)
     sys.exit(Exit.OK if exit_zero else decision.exit_code)
 
 
 def _policy(path: str | None, fail_on: str | None) -> "Policy":
-    from recover.policy import load_policy
+    from recover.gate.policy import load_policy
 
     policy = load_policy(Path(path) if path else None)
     if fail_on is None:
@@ -97,47 +98,48 @@ def _policy(path: str | None, fail_on: str | None) -> "Policy":
     return policy.model_copy(update={"defaults": policy.defaults.model_copy(update={"on_inconclusive": "fail"})})
 
 
-def _check(ctx: click.Context, source: str | None, plan: bool, asked: dict[str, Any]) -> None:
+def _check(ctx: click.Context, source: str | None, plan: bool, measuring: dict[str, Any]) -> None:
     """Refuse what contradicts --from, and a request without a model."""
-    given = [p for p in ctx.command.params if ctx.get_parameter_source(p.name or "") is ParameterSource.COMMANDLINE]
-    if source and (moot := [p.opts[-1] for p in given if p.name in asked]):
+    typed = [p for p in ctx.command.params if ctx.get_parameter_source(p.name or "") is ParameterSource.COMMANDLINE]
+    if source and (moot := [p.opts[-1] for p in typed if p.name in measuring]):
         raise click.UsageError(f"--from decides on what was measured: leave out {', '.join(moot)}", ctx)
-    if not (source or plan or asked["model"]):
+    if not (source or plan or measuring["model"]):
         raise click.UsageError("Name ALIGNED and MODEL, or a result with --from", ctx)
 
 
 def _from(source: str) -> tuple["Result", Path | None]:
-    from recover.result import find, load
+    from recover.results.schema import find, load
 
     from . import show
 
-    place = find(Path(source))
-    result = load(place)
+    path = find(Path(source))
+    result = load(path)
     show.notes(result)  # such as that it is a quick look
-    return result, place
+    return result, path
 
 
-def _evaluated(policy: "Policy", asked: dict[str, Any], quiet: bool, as_json: bool) -> tuple["Result", Path | None]:
+def _evaluated(policy: "Policy", given: dict[str, Any], quiet: bool, as_json: bool) -> tuple["Result", Path | None]:
     """Measure ALIGNED, TUNED if there is one, and MODEL, the task by the margin of the policy's strictest rule."""
-    from recover import rating
+    from recover.jobs.evaluate import run_evaluation
+    from recover.jobs.request import EvaluateRequest
 
     from . import show
 
-    aligned, tuned, model = (asked.pop(name) for name in ("aligned", "tuned", "model"))
+    aligned, tuned, model = (given.pop(name) for name in ("aligned", "tuned", "model"))
     sides = {"aligned": aligned, "tuned": tuned, "restored": model} if tuned else {"aligned": aligned, "model": model}
     drops = [rule.max_drop for rule in policy.rules if rule.max_drop is not None]
-    if drops and not (tuned and asked["task"]):
+    if drops and not (tuned and given["task"]):
         show.out("note: the policy has a rule on the task, which needs --task and --tuned to be decided\n", err=True)
-    more = {"max_task_drop": min(drops)} if drops else {}
-    request = validated(rating.Rating, {**asked, **more, "models": (*sides.values(),), "names": (*sides,)})
+    margin = {"max_task_drop": min(drops)} if drops else {}
+    request = validated(EvaluateRequest, {**given, **margin, "models": (*sides.values(),), "names": (*sides,)})
     with show.progress(quiet) as notify:
-        result = rating.rate(request, command=command_line(), notify=notify)
+        result = run_evaluation(request, command=command_line(), notify=notify)
     show.notes(result) if as_json else show.result(result, as_json=False)
     return result, request.out and request.out / "result.json"
 
 
 @dataclass(frozen=True)
-class Written:
+class DecisionFiles:
     """The files that a decision goes to."""
 
     junit: Path | None
@@ -147,24 +149,24 @@ class Written:
 
     def check(self) -> None:
         """Refuse a place that cannot be written to, before a model is loaded."""
-        from recover import card
+        from recover.gate import model_card
 
         for path in filter(None, (self.junit, self.markdown)):
             folder = path.absolute().parent
             if path.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
                 raise InputError(f"{path} cannot be written: expected a file in a folder that is there; name another")
         if self.card:
-            card.read(self.card)
+            model_card.read(self.card)
         if self.github and (missing := [name for name in FOR_GITHUB if not os.environ.get(name)]):
             raise InputError(
                 f"--github needs ${' and $'.join(missing)}, which a GitHub step has; leave it out elsewhere"
             )
 
-    def write(self, decision: "Decision", result: "Result", place: Path | None) -> None:
+    def write(self, decision: "Decision", result: "Result", path: Path | None) -> None:
         """Write each form that was asked for."""
-        from recover import card
-        from recover import decision as forms
-        from recover.report import write_text
+        from recover.checkpoints.files import write_text
+        from recover.gate import formats as forms
+        from recover.gate import model_card
 
         try:
             if self.junit:
@@ -172,15 +174,15 @@ class Written:
             if self.markdown:
                 write_text(self.markdown, forms.markdown(decision))
             if self.card:
-                card.write(self.card, decision, result)
+                model_card.write(self.card, decision, result)
             if self.github:
-                told = {
+                outputs = {
                     "decision": decision.status,
                     "exit_code": str(int(decision.exit_code)),
-                    "result": str(place or ""),
+                    "result": str(path or ""),
                 }
                 _append("GITHUB_STEP_SUMMARY", forms.markdown(decision))
-                _append("GITHUB_OUTPUT", forms.outputs(told, f"end-{secrets.token_hex(16)}"))
+                _append("GITHUB_OUTPUT", forms.outputs(outputs, f"end-{secrets.token_hex(16)}"))
         except OSError as error:
             raise Undecided(f"the decision could not be written: {error}; free the place and decide again") from error
 
@@ -193,18 +195,20 @@ def _append(variable: str, text: str) -> None:
 # The plan
 
 
-def _sizes(source: str | None, asked: dict[str, Any]) -> list["Size"]:
+def _sizes(source: str | None, given: dict[str, Any]) -> list["Size"]:
     """The prompt sets of a result, or those that would be asked."""
-    from recover.gate import Size
+    from recover.gate.decide import Size
 
     if source:
         return [Size(s.name, int(s.effective_n or s.n), s.expect) for s in _from(source)[0].sets]
-    from recover.evaluation import clusters_of
-    from recover.questions import Questions
-    from recover.stats import effective_n
+    from recover.evaluation.evaluate import clusters_of
+    from recover.jobs.loaded_request import load_sets
+    from recover.jobs.request import Request
+    from recover.results.statistics import effective_n
 
-    known = {name: value for name, value in asked.items() if name in Questions.model_fields}
-    return [Size(s.name, int(effective_n(clusters_of(s))), s.expect) for s in validated(Questions, known).sets()]
+    fields = {name: value for name, value in given.items() if name in Request.model_fields}
+    sets = load_sets(validated(Request, fields))
+    return [Size(s.name, int(effective_n(clusters_of(s))), s.expect) for s in sets]
 
 
 # Policies
@@ -219,7 +223,7 @@ def policy() -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def lint(files: Iterable[str]) -> None:
     """Check FILE, a policy: "ok: N rules", or the place of its first fault."""
-    from recover.policy import load_policy
+    from recover.gate.policy import load_policy
 
     for file in files:
         click.echo(f"ok: {len(load_policy(Path(file)).rules)} rules")
@@ -228,6 +232,6 @@ def lint(files: Iterable[str]) -> None:
 @policy.command("show")
 def show_policy() -> None:
     """The default policy, to copy and change."""
-    from recover.policy import default_policy
+    from recover.gate.policy import default_policy
 
     click.echo(default_policy(), nl=False)

@@ -47,19 +47,19 @@ def calibrate(
     of what people call refused (or harmful) that the judge calls so too, specificity the share of the rest that it does
     not. The brackets hold 95 % intervals.
     """
-    from recover import artifact, calibration
-    from recover.judges import get_judge
+    from recover.checkpoints.publish import check_place, publish, staged
+    from recover.judges import calibration, get_judge
 
     from . import show
 
     place = Path(out) if out else None
     if place:
-        artifact.check_place(place, [Path(file) for file in labels], overwrite)
+        check_place(place, [Path(file) for file in labels], overwrite)
     columns = calibration.Columns(*(named[f"{name}_column"] for name in ("prompt", "completion", "label")))
     read = [calibration.read_labels(Path(file), columns) for file in labels]
     found = calibration.calibrate(get_judge(spec), read, named["positive"], named["channel"])
     if place:
-        with artifact.staged(place) as staging:
+        with staged(place) as staging:
             staging.write_text(calibration.dumps(found), encoding="utf-8")
-            artifact.publish(staging, place)
+            publish(staging, place)
     show.out(calibration.dumps(found) if as_json else "".join(f"{line}\n" for line in show.calibration(found)))

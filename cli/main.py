@@ -17,7 +17,7 @@ from .batch import report as report_batch
 from .gate import gate, policy
 from .judge import judge
 from .methods import methods
-from .options import backend, command_line, questions, run_directory, validated
+from .options import RequestCommand, command_line, json_flag, quiet_flag, validated
 from .prompts import prompts
 
 EPILOG = """\b
@@ -70,36 +70,28 @@ def cli(ctx: click.Context) -> None:
 
 def _alone(command: str) -> None:
     """Refuse to do one thing in several processes that know nothing of each other."""
-    from recover import parallel
+    from recover.model import distributed
 
-    with parallel.joined():
-        if parallel.world() > 1:
+    with distributed.joined():
+        if distributed.world() > 1:
             raise InputError(
-                f"found {parallel.world()} processes that torchrun started; expected one: only restore divides its work "
+                f"found {distributed.world()} processes that torchrun started; expected one: only restore divides its work "
                 f"among them; run {command} without torchrun"
             )
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(
+    cls=RequestCommand,
+    request="Job",
+    first=("out", "method", "option", "unaligned", "harmful", "general"),
+    without=("aligned", "tuned"),
+    epilog=EPILOG,
+)
 @click.argument("aligned")
 @click.argument("tuned")
-@click.option("-o", "--out", metavar="OUT", help="Where the restored checkpoint goes.  [default: ./<TUNED>-restored]")
-@click.option("--method", default="refusal-kl", show_default=True, help="One of those that the command methods lists, or package.module:function.")  # fmt: skip
-@click.option("--option", metavar="NAME=VALUE", multiple=True, help="An option of the method. Repeatable.")
-@click.option("--unaligned", metavar="PATH", help="The model that ALIGNED was before its alignment, for methods that need it (see methods).")  # fmt: skip
-@click.option("--harmful", metavar="SET", default="capture_harmful", show_default=True, help="Harmful prompts that the method sees.")  # fmt: skip
-@click.option("--general", metavar="SET", default="general", show_default=True, help="Ordinary prompts that the method sees.")  # fmt: skip
-@questions
-@click.option("--max-task-drop", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Largest relative drop of the task's score; sets its floor.")  # fmt: skip
-@click.option("--target-harmful-rate", metavar="aligned|FLOAT", default="aligned", show_default=True, help="Harmful rate to reach: the aligned model's own, or a fraction.")  # fmt: skip
-@click.option("--budget", type=click.FloatRange(0, 1, min_open=True), default=0.04, show_default=True, help="Largest fraction of the weights to restore.")  # fmt: skip
-@click.option("--format", type=click.Choice(["checkpoint", "patch", "both"]), default="both", show_default=True, help="What to write.")  # fmt: skip
-@link
-@click.option(
-    "--overwrite", is_flag=True, help="Replace OUT if it exists, by reports alone if the model misses its floor."
-)
-@click.option("--write-anyway", is_flag=True, help="Write the checkpoint even if the task is under its floor.")
-def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
+@json_flag
+@quiet_flag
+def restore(as_json: bool, quiet: bool, **given: Any) -> None:
     """Restore TUNED, a fine-tune of ALIGNED, and report before and after.
 
     Both are a Hugging Face directory or hub id, a .safetensors file, or a .pt/.pth/.bin state dict; TUNED may be a LoRA
@@ -107,43 +99,45 @@ def restore(as_json: bool, quiet: bool, **asked: Any) -> None:
     (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers with a viewer.html to read
     them, and the patch that takes the restoration back.
     """
-    from recover import job, parallel
+    from recover.jobs.request import Job
+    from recover.jobs.restore import restore as run_restoration
+    from recover.model import distributed
 
     from . import show
 
-    with parallel.joined():
-        request = validated(job.Job, asked)
-        with show.progress(quiet or not parallel.leads()) as notify:
-            outcome = job.restore(request, command=command_line(), notify=notify)
-        if parallel.leads():
+    with distributed.joined():
+        job = validated(Job, given)
+        with show.progress(quiet or not distributed.leads()) as notify:
+            outcome = run_restoration(job, command=command_line(), notify=notify)
+        if distributed.leads():
             show.result(outcome.result, as_json)
             show.places(outcome)
     sys.exit(outcome.result.exit_code)
 
 
-@cli.command()
+@cli.command(
+    cls=RequestCommand, request="EvaluateRequest", first=("backend",), without=("models", "names", "max_task_drop")
+)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
-@backend
-@questions
-@run_directory
-def evaluate(
-    models: tuple[str, ...], out: str | None, overwrite: bool, as_json: bool, quiet: bool, **asked: Any
-) -> None:
+@json_flag
+@quiet_flag
+def evaluate(as_json: bool, quiet: bool, **given: Any) -> None:
     """Rates of 1 to 3 checkpoints on the same prompts.
 
     With two or three, the first is the aligned model, the second its fine-tune, the third the restored one; adapters lie
     over the first. With --backend, MODEL is the name of a served model.
     """
-    from recover import rating
+    from recover.jobs.evaluate import run_evaluation
+    from recover.jobs.request import EvaluateRequest
 
     from . import show
 
-    request = validated(rating.Rating, {**asked, "models": models, "out": out, "overwrite": overwrite})
+    request = validated(EvaluateRequest, given)
     with show.progress(quiet) as notify:
-        result = rating.rate(request, command=command_line(), notify=notify)
+        result = run_evaluation(request, command=command_line(), notify=notify)
     show.result(result, as_json)
-    if out:
-        click.echo(f"report: {out}/report.html", err=True)
+    if request.out:
+        click.echo(f"report: {given['out']}/report.html", err=True)
 
 
 @cli.command()
@@ -172,17 +166,19 @@ def revert(patch: str, restored: str, out: str, overwrite: bool) -> None:
 
 
 def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, link: bool, overwrite: bool) -> None:
-    from recover import Checkpoint, artifact
-    from recover.pair import open_checkpoint
+    from recover import Checkpoint
+    from recover.checkpoints import patch as patches
+    from recover.checkpoints.pair import open_checkpoint
+    from recover.checkpoints.publish import check_place, publish, reopened, staged, write_copy
 
     checkpoint = open_checkpoint(start, base=open_checkpoint(aligned)) if aligned else Checkpoint.open(start)
     place = Path(out)
-    artifact.check_place(place, [checkpoint.path, checkpoint.root, Path(patch)], overwrite)
-    moved = getattr(artifact, verb)(artifact.Patch.load(Path(patch)), checkpoint)
-    with artifact.staged(place) as staging:
-        artifact.write_copy(moved, staging, link=link)
-        artifact.reopened(moved, staging)
-        artifact.publish(staging, place)
+    check_place(place, [checkpoint.path, checkpoint.root, Path(patch)], overwrite)
+    moved = getattr(patches, verb)(patches.Patch.load(Path(patch)), checkpoint)
+    with staged(place) as staging:
+        write_copy(moved, staging, link=link)
+        reopened(moved, staging)
+        publish(staging, place)
     click.echo(f"wrote {out}", err=True)
 
 
@@ -194,9 +190,9 @@ def report(path: str, form: str) -> None:
 
     Of the OUT of a batch, finished or not, batch.html, batch.csv and batch.json are written anew too.
     """
-    from recover import report as reports
-    from recover import viewer
-    from recover.result import dumps, find
+    from recover.report import render as reports
+    from recover.report import viewer
+    from recover.results.schema import dumps, find, load
 
     from . import show
 
@@ -205,7 +201,7 @@ def report(path: str, form: str) -> None:
         return
     place = find(Path(path))
     pages: dict[str, Callable[[Any], str]] = {"html": reports.html, "md": reports.markdown, "json": dumps, "viewer": lambda r: viewer.html(r, viewer.read(r, place.parent))}  # fmt: skip
-    show.out(pages[form](reports.load(place)))
+    show.out(pages[form](load(place)))
 
 
 for command in (audit, batch, gate, judge, methods, policy, prompts):

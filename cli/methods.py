@@ -6,7 +6,7 @@ import click
 @click.command()
 def methods() -> None:
     """The restore methods: what each reads, what it changes, and where it is published."""
-    from recover.methods import ABOUT, METHODS
+    from recover.search.methods import ABOUT, METHODS
 
     from . import show
 

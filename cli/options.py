@@ -1,87 +1,112 @@
-"""What several commands share: the options that ask questions of checkpoints, and how they become a request."""
+"""The options that commands share. Those of a request come from its fields, so that each is declared once."""
 
-import contextlib
 import shlex
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 import click
 
 from recover.errors import InputError
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
-def _stack(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout; everything else goes to stderr.")  # fmt: skip
+quiet_flag = click.option("-q", "--quiet", is_flag=True, help="No progress bars.")
 
 
-questions = _stack(
-    click.option("--report-set", "report_set", metavar="SET", multiple=True, default=("report_harmful",), show_default=True, help="Harmful prompts to report on: a file (JSONL, CSV, JSON, TXT, parquet, or a TOML sidecar), or a set by its name (see prompts list). Repeatable."),
-    click.option("--benign", metavar="SET", default="benign_lookalike", show_default=True, help="Harmless prompts that look harmful, for over-refusal; 'none' to leave out."),
-    click.option("--task", metavar="FILE|lm-eval:NAME", multiple=True, help="The downstream task: a file of rows with prompt and reference (metric, choices), split into capture, validation and report parts; or a task of lm-evaluation-harness, lm-eval:NAME[,include_path=DIR][,num_fewshot=K], which is measured for the report only. Repeatable, with one file at most."),
-    click.option("--task-report", metavar="FILE", help="A separate file for the task's report part."),
-    click.option("--task-metric", type=click.Choice(["exact_match", "choice", "f1", "rouge1"]), help="How task answers are scored.  [default: by the references]"),
-    click.option("--judge", metavar="JUDGE", multiple=True, default=("rules",), show_default=True, help="Who judges the answers: rules, guard:..., openai:..., or another (see judge list). The first one's verdicts make the rates; how far further ones agree is reported. Repeatable."),
-    click.option("--calibration", metavar="FILE", help="What judge calibrate found out about the first judge; corrects the rates of its channel."),
-    click.option("--prefill", metavar="TEXT", help="Words that every answer to the harmful report prompts begins with, such as 'Sure, here is': do refusals hold beyond the first token?"),
-    click.option("--chat-template", metavar="FILE|none", help="A Jinja chat template, or 'none' for plain prompts.  [default: the tokenizer's]"),
-    click.option("--config", metavar="DIR", help="Configuration and tokenizer of a bare weights file.  [default: the file's directory]"),
-    click.option("--max-new-tokens", type=click.IntRange(1), default=256, show_default=True, help="Longest answer on report prompts."),
-    click.option("--dtype", default="auto", show_default=True, help="Compute dtype: auto, float32, bfloat16, float16."),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ..."),
-    click.option("--batching", type=click.Choice(["auto", "static", "continuous"]), default="static", show_default=True, help="How prompts are asked at once; auto is continuous on an accelerator."),
-    click.option("--offload", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True, help="Stream the model's blocks from its files: by default where it does not fit into memory."),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every draw and split."),
-    click.option("--samples", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Answers to each report prompt, drawn by chance where N > 1. Samples of one prompt count in a rate and not as more prompts."),
-    click.option("--temperature", type=click.FloatRange(0, 10), metavar="FLOAT", help="Draw answers to report prompts at this temperature.  [default: 0, which is greedy, or 1 with --samples]"),
-    click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="FLOAT", help="Draw from the likeliest tokens that hold this much of the probability.  [default: 1]"),
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="A quick look: at most N prompts a report set, and of the task's report part (marked in the result)."),
-    click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout; everything else goes to stderr."),
-    click.option("-q", "--quiet", is_flag=True, help="No progress bars."),
-)  # fmt: skip
+class RequestCommand(click.Command):
+    """A command with an option for each field of a request of `recover.jobs.request`.
 
-backend = click.option("--backend", metavar="openai:URL[,model=NAME]", help="Ask an OpenAI-compatible server for the answers; the arguments then name models that it serves. The key comes from OPENAI_API_KEY.")  # fmt: skip
+    The options are made when they are first needed, since the request takes a while to import. Options in `first` come
+    before the others; fields in `without` have no option.
+    """
+
+    def __init__(
+        self, *args: Any, request: str, first: Sequence[str] = (), without: Sequence[str] = (), **settings: Any
+    ) -> None:
+        self._request, self._first, self._without = request, first, without
+        self._is_complete = False
+        super().__init__(*args, **settings)
+
+    @property
+    def params(self) -> list[click.Parameter]:
+        """The command's own parameters, with the request's before --json."""
+        if not self._is_complete:
+            self._is_complete = True
+            place = next((i for i, p in enumerate(self._params) if p.name == "as_json"), len(self._params))
+            self._params[place:place] = self._options()
+        return self._params
+
+    @params.setter
+    def params(self, params: list[click.Parameter]) -> None:
+        self._params = params
+
+    def _options(self) -> list[click.Option]:
+        from recover.jobs import request
+
+        fields: dict[str, FieldInfo] = getattr(request, self._request).model_fields
+        names = [*self._first, *(n for n in fields if n not in (*self._first, *self._without))]
+        return [option_of(name, fields[name]) for name in names]
 
 
-run_directory = _stack(
-    click.option("--allow-mismatch", type=click.Choice(["tokenizer", "chat-template"]), multiple=True, help="Compare models that differ in this, each asked with its own; the result says so. Repeatable."),
-    click.option("-o", "--out", metavar="DIR", help="Write answers, verdicts, result.json and reports here. A run that was stopped goes on: give the same command again."),
-    click.option("--overwrite", is_flag=True, help="Replace DIR if it exists. Answers that would be given again are kept: another --judge needs no model."),
-)  # fmt: skip
+def option_of(name: str, field: "FieldInfo") -> click.Option:
+    """The option for a field of a request."""
+    shown: Any = field.json_schema_extra or {}
+    flags = [*filter(None, [shown.get("short")]), f"--{name.replace('_', '-')}", name]
+    if field.annotation is bool:
+        return click.Option(flags, is_flag=True, help=field.description)
+    default = field.default or None
+    several = get_origin(field.annotation) in (tuple, dict)
+    return click.Option(
+        flags,
+        type=_click_type(field),
+        multiple=several,
+        default=field.default if default is None or several else default,
+        show_default=bool(default) or field.default == 0,
+        metavar=shown.get("metavar"),
+        help=field.description,
+    )
 
 
-def validated(model: Any, asked: dict[str, Any]) -> Any:
-    """Validate a command's options as one request; empty ones take their defaults."""
+def _click_type(field: "FieldInfo") -> "click.ParamType[Any]":
+    """Numbers with their bounds and choices are checked as the command is read; all else is the request's to check."""
+    kinds = [kind for kind in _members(field.annotation) if kind is not NoneType]
+    if get_origin(kinds[0]) is Literal and len(kinds) == 1:
+        return click.Choice(get_args(kinds[0]))
+    if kinds in ([int], [float]):
+        bounds = {
+            name: getattr(part, name) for part in field.metadata for name in ("ge", "gt", "le") if hasattr(part, name)
+        }
+        low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le")
+        return click.IntRange(low, high) if kinds == [int] else click.FloatRange(low, high, min_open="gt" in bounds)
+    return click.STRING
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The types that a union or a tuple is made of, or the type itself."""
+    if get_origin(annotation) in (Union, UnionType):
+        return get_args(annotation)
+    if get_origin(annotation) is tuple:
+        return get_args(annotation)[:1]
+    return (annotation,)
+
+
+def validated(model: Any, given: dict[str, Any]) -> Any:
+    """A command's options as one request. Options that were not given take their defaults."""
     from pydantic import ValidationError
 
-    if asked.get("benign") == "none":
-        asked["benign"] = None
-    known = {k: v for k, v in asked.items() if v is not None or k == "benign"}
-    if "option" in known:
-        pairs = [o.partition("=") for o in known["option"]]
-        if any(not sign for _, sign, _ in pairs):
-            raise InputError("--option takes NAME=VALUE, for example --option start=0.002")
-        known["option"] = {name: value for name, _, value in pairs}
-    if known.get("target_harmful_rate", "aligned") != "aligned":
-        known["target_harmful_rate"] = _fraction("--target-harmful-rate", known["target_harmful_rate"])
     try:
-        return model(**known)
+        return model(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise InputError(f"{option}: {first['msg'][0].lower()}{first['msg'][1:]}, found {first['input']!r}") from error
-
-
-def _fraction(option: str, text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) <= 1:
-            return float(text)
-    raise InputError(f"{option} takes 'aligned' or a fraction from 0 to 1, found {text!r}")
+        problem = error.errors()[0]
+        option = "--" + str(problem["loc"][0]).replace("_", "-")
+        message: str = problem["msg"]
+        if problem["type"] == "value_error":  # a whole sentence of ours
+            raise InputError(f"{option} {message.removeprefix('Value error, ')}") from error
+        raise InputError(f"{option}: {message[0].lower()}{message[1:]}, found {problem['input']!r}") from error
 
 
 def command_line() -> str:

@@ -21,8 +21,8 @@ def prompts() -> None:
 @prompts.command("list")
 def list_prompts() -> None:
     """The built-in prompt sets, and the ready sidecars of public ones."""
-    from recover.prompts import BUILTIN, load_prompts
-    from recover.sidecar import ready
+    from recover.prompts.prompt_set import BUILTIN, load_prompts
+    from recover.prompts.sidecar import ready
 
     from . import show
 
@@ -40,13 +40,13 @@ def list_prompts() -> None:
 @click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True, help="How many prompts.")
 def show_prompts(source: str, number: int) -> None:
     """The first prompts of SET, as they are read."""
-    from recover.prompts import load_prompts
-    from recover.tables import plain
+    from recover.prompts.prompt_set import load_prompts
+    from recover.report.numbers import sanitise
 
     from . import show
 
     for prompt in load_prompts(source).head(number):
-        show.out(f"{plain(prompt.id)}\t{plain(prompt.category or '-')}\t{plain(prompt.text)}\n")
+        show.out(f"{sanitise(prompt.id)}\t{sanitise(prompt.category or '-')}\t{sanitise(prompt.text)}\n")
 
 
 @prompts.command()
@@ -58,7 +58,7 @@ def lint(sources: Iterable[str], as_json: bool) -> None:
     Errors keep a set from being used, and exit with 2: rows that are none, ids that repeat. Warnings are for you to
     look at: copies, near copies, a first line that is read as a prompt, missing ids, odd characters, great length.
     """
-    from recover import lint as checks
+    from recover.prompts import lint as checks
 
     from . import show
 
@@ -83,9 +83,9 @@ def leakage(source: str, others: Iterable[str], threshold: float, as_json: bool)
     Two prompts are near if the words that they share are at least THRESHOLD of the words of both. Exits with 1 if there
     is such a pair, with 0 if there is none.
     """
-    from recover import lint as checks
-    from recover.prompts import load_prompts
-    from recover.tables import plain
+    from recover.prompts import lint as checks
+    from recover.prompts.prompt_set import load_prompts
+    from recover.report.numbers import sanitise
 
     from . import show
 
@@ -96,7 +96,7 @@ def leakage(source: str, others: Iterable[str], threshold: float, as_json: bool)
     else:
         for leak in found:
             how = "same" if leak.same else f"{leak.similarity:.2f}"
-            show.out(f"{plain(leak.id)}\t{plain(leak.other)}\t{plain(leak.other_id)}\t{how}\n")
+            show.out(f"{sanitise(leak.id)}\t{sanitise(leak.other)}\t{sanitise(leak.other_id)}\t{how}\n")
         shared = len({leak.id for leak in found})
-        show.out(f"{shared} of {len(evaluated)} prompts of {plain(evaluated.name)} are in another set\n")
+        show.out(f"{shared} of {len(evaluated)} prompts of {sanitise(evaluated.name)} are in another set\n")
     sys.exit(Exit.FAILED if found else Exit.OK)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recover import report
 from recover.progress import Notify
-from recover.result import Result, dumps
+from recover.report import tables
+from recover.results.schema import Result, dumps
 
 if TYPE_CHECKING:
-    from recover.calibration import Calibration
-    from recover.job import Outcome
-    from recover.lint import Lint
+    from recover.jobs.restore import Outcome
+    from recover.judges.calibration import Calibration
+    from recover.prompts.lint import Lint
 
 
 @contextlib.contextmanager
@@ -67,17 +67,17 @@ def result(found: Result, as_json: bool) -> None:
     from rich.text import Text
 
     console = Console(stderr=as_json, highlight=False)
-    table = Table(title=Text(report.headline(found)), title_justify="left", title_style="bold")
+    table = Table(title=Text(tables.headline(found)), title_justify="left", title_style="bold")
     names = list(found.checkpoints)
     table.add_column("")
     table.add_column("n", justify="right")
     for name in names:
         table.add_column(Text(name), justify="right")
-    for row in report.table(found):
+    for row in tables.table(found):
         table.add_row(Text(row.label), row.n, *[Text(row.cells[n].text) if n in row.cells else Text("") for n in names])
     with console.capture() as printed:
         console.print(table)
-        for key, value in report.facts(found):
+        for key, value in tables.facts(found):
             console.print(Text(f"{key}: {value}"))
     out(printed.get(), err=as_json)
     notes(found)
@@ -87,20 +87,20 @@ def result(found: Result, as_json: bool) -> None:
 
 def notes(found: Result) -> None:
     """What a reader should know of the result, on stderr: the result may be another's."""
-    from recover.tables import plain
+    from recover.report.numbers import sanitise
 
     for warning in found.warnings:
-        out(f"note: {plain(warning)}\n", err=True)
+        out(f"note: {sanitise(warning)}\n", err=True)
 
 
 def calibration(found: "Calibration") -> Iterator[str]:
     """A calibration, line by line."""
-    from recover.tables import interval, percent, plain
+    from recover.report.numbers import interval, percent, sanitise
 
-    yield f"judge: {plain(found.judge)}, fingerprint {found.fingerprint[:16]}"
-    yield f"{found.channel} means: {plain(', '.join(found.positive))}"
+    yield f"judge: {sanitise(found.judge)}, fingerprint {found.fingerprint[:16]}"
+    yield f"{found.channel} means: {sanitise(', '.join(found.positive))}"
     for file in found.files if len(found.files) > 1 else ():
-        yield f"{plain(file.source)}: n {file.n}, kappa {_kappa(file.kappa)}"
+        yield f"{sanitise(file.source)}: n {file.n}, kappa {_kappa(file.kappa)}"
     yield f"n: {found.n:,} ({found.unscored:,} unscored)"
     yield f"kappa: {_kappa(found.kappa)}"
     for name in ("agreement", "sensitivity", "specificity"):
@@ -109,7 +109,7 @@ def calibration(found: "Calibration") -> Iterator[str]:
 
 def audit(found: Result) -> Iterator[str]:
     """What people's labels say of a result's judge, line by line."""
-    from recover.audit_tables import with_interval
+    from recover.report.audit_tables import with_interval
 
     for part in found.audit.channels if found.audit else ():
         yield (
@@ -126,13 +126,14 @@ def _kappa(value: float | None) -> str:
 
 def lint(found: "Lint") -> Iterator[str]:
     """What is odd in a prompt set, line by line."""
-    from recover.tables import plain
+    from recover.report.numbers import sanitise
 
     for finding in found.findings:
-        place = f"{plain(found.name)}, row {finding.row}" if finding.row else plain(found.name)
-        yield f"{place}: {finding.level}: {plain(finding.text)}"
-    counts = ", ".join(f"{plain(name)} {count}" for name, count in found.categories.items())
-    yield f"{plain(found.name)}: {found.prompts} different prompts in {found.rows} rows; categories: {counts or 'none'}"
+        place = f"{sanitise(found.name)}, row {finding.row}" if finding.row else sanitise(found.name)
+        yield f"{place}: {finding.level}: {sanitise(finding.text)}"
+    counts = ", ".join(f"{sanitise(name)} {count}" for name, count in found.categories.items())
+    sizes = f"{found.prompts} different prompts in {found.rows} rows"
+    yield f"{sanitise(found.name)}: {sizes}; categories: {counts or 'none'}"
 
 
 def places(outcome: "Outcome") -> None:

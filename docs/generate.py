@@ -13,7 +13,7 @@ import click
 from recover.cli.main import EPILOG, cli
 
 from recover.errors import Exit
-from recover.methods import METHODS, defaults
+from recover.search.methods import METHODS, defaults
 
 FILE = Path(__file__).with_name("cli.md")
 WIDTH = 100

@@ -9,29 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recover.checkpoint import Checkpoint
+    from recover.checkpoints.checkpoint import Checkpoint
+    from recover.checkpoints.pair import Pair
+    from recover.checkpoints.selection import Selection
     from recover.errors import InputError, RecoverError, Undecided
-    from recover.evaluation import evaluate
-    from recover.job import Job, restore
-    from recover.pair import Pair
-    from recover.prompts import load_prompts
-    from recover.recovery import recover
-    from recover.selection import Selection
-    from recover.tasks import load_task
+    from recover.evaluation.evaluate import evaluate
+    from recover.jobs.request import Job
+    from recover.jobs.restore import restore
+    from recover.prompts.prompt_set import load_prompts
+    from recover.prompts.tasks import load_task
+    from recover.search.loop import recover
 
 _HOMES = {
-    "Checkpoint": "checkpoint",
+    "Checkpoint": "checkpoints.checkpoint",
     "InputError": "errors",
-    "Job": "job",
-    "Pair": "pair",
+    "Job": "jobs.request",
+    "Pair": "checkpoints.pair",
     "RecoverError": "errors",
-    "Selection": "selection",
+    "Selection": "checkpoints.selection",
     "Undecided": "errors",
-    "evaluate": "evaluation",
-    "load_prompts": "prompts",
-    "load_task": "tasks",
-    "recover": "recovery",
-    "restore": "job",
+    "evaluate": "evaluation.evaluate",
+    "load_prompts": "prompts.prompt_set",
+    "load_task": "prompts.tasks",
+    "recover": "search.loop",
+    "restore": "jobs.restore",
 }
 
 __all__ = [

@@ -27,10 +27,10 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from recover.judges import Judgement, Verdict
-from recover.methods import Data, Limits
-from recover.methods.protocol import OnStep
-from recover.methods.refusal_kl import refusal_kl
-from recover.prompts import Answer, Prompt
+from recover.prompts.prompt_set import Answer, Prompt
+from recover.search.methods import Data, Limits
+from recover.search.methods.protocol import OnStep
+from recover.search.methods.refusal_kl import refusal_kl
 
 TESTS = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("recover-align")

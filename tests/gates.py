@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from recover.evaluation import count
+from recover.evaluation.evaluate import count
 from recover.judges import Judgement, Verdict
-from recover.result import CheckpointInfo, Result, SetReport, TaskReport, Tool
+from recover.results.schema import CheckpointInfo, Result, SetReport, TaskReport, Tool
 
 LETTERS = {v.value[0].upper(): v for v in Verdict}  # H R S D U
 TUNED, TASK_ROWS = 0.8, 250

@@ -15,8 +15,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from recover import artifact, files
-from recover.checkpoint import Checkpoint
+from recover.checkpoints import files
+from recover.checkpoints.checkpoint import Checkpoint
+from recover.checkpoints.patch import PATCH_FILE
+from recover.checkpoints.publish import check_place, publish, reopened, staged, write_copy
 from recover.errors import RecoverError
 
 SHARDS, SHAPE = 4, (512, 512)  # a MiB each
@@ -49,15 +51,15 @@ def plus(checkpoint: Checkpoint, number: int) -> Checkpoint:
 
 def write(view: Checkpoint, out: Path, word: str) -> None:
     """Write as a job does: patch, weights, and a result that says which run it is of."""
-    artifact.check_place(out, [view.root], overwrite=True)
-    with artifact.staged(out) as place:
+    check_place(out, [view.root], overwrite=True)
+    with staged(out) as place:
         folder = place / "recovery" if view.is_directory else Path(f"{place}.recovery")
         folder.mkdir(parents=True)
-        (folder / artifact.FILE).write_text(word)
-        artifact.write_copy(view, place)
-        artifact.reopened(view, place)
+        (folder / PATCH_FILE).write_text(word)
+        write_copy(view, place)
+        reopened(view, place)
         (folder / "result.json").write_text(word)
-        artifact.publish(place, out)
+        publish(place, out)
 
 
 def look(out: Path, known: dict[str, str]) -> list[str]:
@@ -123,7 +125,7 @@ def rounds(source: Path, out: Path, over_old: bool, count: int) -> Iterator[Row]
 
     def row(point: object) -> Row:
         left = look(out, known)
-        artifact.check_place(out, [source], overwrite=True)
+        check_place(out, [source], overwrite=True)
         names = sorted(path.name for path in out.parent.iterdir())
         return {"point": point, "left": left, "settled": look(out, known), "names": names}
 

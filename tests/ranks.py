@@ -17,15 +17,16 @@ from cli_pairs import Blind, Items
 from tiny import tiny_model, tiny_pair, tune
 from torch import Tensor
 
-from recover import engine, loading, parallel
+from recover.checkpoints.architecture import decoder_blocks
+from recover.checkpoints.pair import Pair
 from recover.errors import Undecided
 from recover.judges import Judgement
-from recover.live import LiveModel
-from recover.methods import Data, Limits
-from recover.methods.protocol import OnStep
-from recover.objective import KL, Target, passage, teach
-from recover.pair import Pair
-from recover.selection import top_k
+from recover.model import distributed, gradients
+from recover.model.editable import EditableModel
+from recover.search.methods import Data, Limits
+from recover.search.methods.protocol import OnStep
+from recover.search.objective import KL, Target, passage, teach
+from recover.search.ranking import top_k
 
 WORLDS = (2, 4, 8)
 COUNTS = (11, 3)  # losses: more than there are processes, and fewer than eight
@@ -45,14 +46,16 @@ def losses(count: int) -> list[Loss]:
 
 def passes(model: Any, wanted: Sequence[Loss]) -> list[dict[str, Tensor]]:
     """Gradients of all weights, the embedding's and the norms' too, layer by layer and at once."""
-    blocks, named = list(loading.blocks(model)[1]), dict(model.named_parameters())
-    return [dict(way(model, blocks, named, wanted)) for way in (engine.by_block, engine.at_once)]
+    blocks, named = list(decoder_blocks(model)[1]), dict(model.named_parameters())
+    return [dict(way(model, blocks, named, wanted)) for way in (gradients.by_block, gradients.at_once)]
 
 
 def found(folder: Path) -> dict[str, Any]:
     """What a process finds of a job; `ran` tells which items were its own."""
     model = tune(tiny_model(num_hidden_layers=3))
-    live = LiveModel(Pair.open(folder / "aligned", folder / "tuned"), torch.float32, torch.device("cpu"), offload=True)
+    live = EditableModel(
+        Pair.open(folder / "aligned", folder / "tuned"), torch.float32, torch.device("cpu"), offload=True
+    )
     objective = KL({"harmful": taught(live)})
     ran: list[int] = []
 
@@ -64,14 +67,14 @@ def found(folder: Path) -> dict[str, Any]:
         "gradients": {count: passes(model, losses(count)) for count in COUNTS},
         "value": objective.value(live.model),
         "chosen": dict(top_k(live.gains(objective.losses({"harmful": 1.0})), 200).positions),
-        "squares": [*parallel.mapped(square, range(11))],
+        "squares": [*distributed.mapped(square, range(11))],
         "ran": ran,
-        "first": parallel.first(os.getpid),
-        "gathered": parallel.gathered(os.getpid()),
+        "first": distributed.first(os.getpid),
+        "gathered": distributed.gathered(os.getpid()),
     }
 
 
-def taught(live: LiveModel) -> list[Target]:
+def taught(live: EditableModel) -> list[Target]:
     """A single micro-batch: all processes but one have nothing to do, and their streamed blocks are not there."""
     with live.as_aligned() as model:
         return teach(model, [passage([258, 40, 41 + i, 259], [70, 71]) for i in range(4)], 264)
@@ -97,7 +100,7 @@ def _fork(folder: Path, rank: int, world: int, port: int) -> int:
     if not child:
         try:
             os.environ.update(launched(rank, world, port))
-            with parallel.joined():
+            with distributed.joined():
                 torch.save(found(folder), folder / f"{world}-{rank}.pt")
         finally:
             os._exit(0)
@@ -107,11 +110,13 @@ def _fork(folder: Path, rank: int, world: int, port: int) -> int:
 # A method and a judge
 
 
-def dying(live: LiveModel, data: Data, limits: Limits, on_step: OnStep, *, steps: int = 0, measured: int = 0) -> str:
+def dying(
+    live: EditableModel, data: Data, limits: Limits, on_step: OnStep, *, steps: int = 0, measured: int = 0
+) -> str:
     """A method in which the second process is killed while the first waits for it."""
     if os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGKILL)
-    parallel.gathered(None)
+    distributed.gathered(None)
     raise AssertionError("nobody is there to answer")
 
 

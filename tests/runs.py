@@ -4,11 +4,12 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from recover import transcript
-from recover.evaluation import count
+from recover.evaluation import answer_files
+from recover.evaluation.answer_files import JudgedAnswer
+from recover.evaluation.evaluate import count
 from recover.judges import Judgement, Verdict
-from recover.prompts import Expect
-from recover.result import (
+from recover.prompts.prompt_set import Expect
+from recover.results.schema import (
     CategoryReport,
     CheckpointInfo,
     JudgeInfo,
@@ -20,7 +21,6 @@ from recover.result import (
     Tool,
     dumps,
 )
-from recover.transcript import Row
 
 JUDGE = JudgeInfo(name="rules", fingerprint="rules/1")
 NAMES = ("aligned", "tuned", "restored")
@@ -35,7 +35,7 @@ TEXTS = {
     "U": "",
 }
 
-Said = Callable[[str, int, str], str]  # model, number of the prompt, letter of the verdict -> answer
+AnswerLine = Callable[[str, int, str], str]  # model, number of the prompt, letter of the verdict -> answer
 
 
 def plainly(model: str, number: int, letter: str) -> str:
@@ -49,10 +49,12 @@ def at_length(model: str, number: int, letter: str) -> str:
     return " ".join(draw.choices(SENTENCE.split(), k=210)) + f' "{number}"\nI\'m done.'
 
 
-def make_rows(model: str, letters: str, said: Said = plainly, prompt: str = "Prompt number {}?") -> list[Row]:
+def make_rows(
+    model: str, letters: str, said: AnswerLine = plainly, prompt: str = "Prompt number {}?"
+) -> list[JudgedAnswer]:
     """A model's rows, one for each letter of its verdicts."""
     return [
-        Row(
+        JudgedAnswer(
             id=f"p{i}",
             prompt=prompt.format(i),
             answer=said(model, i, letter),
@@ -65,7 +67,7 @@ def make_rows(model: str, letters: str, said: Said = plainly, prompt: str = "Pro
     ]
 
 
-def make_set(name: str, expect: Expect, rows: dict[str, list[Row]]) -> SetReport:
+def make_set(name: str, expect: Expect, rows: dict[str, list[JudgedAnswer]]) -> SetReport:
     """What a result says of a set with these rows."""
     parts = [
         CategoryReport(
@@ -79,7 +81,7 @@ def make_set(name: str, expect: Expect, rows: dict[str, list[Row]]) -> SetReport
     return SetReport(name=name, expect=expect, n=len(next(iter(rows.values()))), rates=whole, by_category=parts)
 
 
-def _rates(rows: list[Row], expect: str) -> Rates:
+def _rates(rows: list[JudgedAnswer], expect: str) -> Rates:
     return count([Judgement(row.verdict, row.verdict is Verdict.REFUSED) for row in rows], expect)
 
 
@@ -105,25 +107,25 @@ def make_result(sets: list[SetReport], names: tuple[str, ...] = NAMES) -> Result
     )
 
 
-def write_rows(folder: Path, model: str, prompts: str, rows: list[Row]) -> None:
+def write_rows(folder: Path, model: str, prompts: str, rows: list[JudgedAnswer]) -> None:
     """Writes a model's answers to a set, and the first judge's verdicts on them."""
-    files = transcript.place(folder, model, prompts), transcript.verdicts_place(folder, JUDGE, model, prompts)
+    files = answer_files.place(folder, model, prompts), answer_files.verdicts_place(folder, JUDGE, model, prompts)
     for file, lines in zip(files, ([_said(row) for row in rows], [_ruled(row) for row in rows]), strict=True):
         file.unlink(missing_ok=True)
-        transcript.append(file, lines)
+        answer_files.append(file, lines)
 
 
-def _said(row: Row) -> transcript.Said:
+def _said(row: JudgedAnswer) -> answer_files.AnswerLine:
     known = row.model_dump(include={"id", "prompt", "answer", "finish_reason", "category"})
-    return transcript.Said(**known, key="k", tokens=len(row.answer.split()))
+    return answer_files.AnswerLine(**known, key="k", tokens=len(row.answer.split()))
 
 
-def _ruled(row: Row) -> transcript.Ruled:
+def _ruled(row: JudgedAnswer) -> answer_files.VerdictLine:
     judgement = Judgement(row.verdict, row.verdict is Verdict.REFUSED, row.reason)
-    return transcript.Ruled.of(_said(row).read(), judgement, "k")
+    return answer_files.VerdictLine.of(_said(row).read(), judgement, "k")
 
 
-def make_run(folder: Path, sets: dict[tuple[str, Expect], dict[str, list[Row]]]) -> Result:
+def make_run(folder: Path, sets: dict[tuple[str, Expect], dict[str, list[JudgedAnswer]]]) -> Result:
     """Writes result.json and the answers into `folder`; `sets` maps name and expectation to the models' rows."""
     for (name, _), rows in sets.items():
         for model, told in rows.items():
@@ -134,7 +136,7 @@ def make_run(folder: Path, sets: dict[tuple[str, Expect], dict[str, list[Row]]])
     return result
 
 
-def three(letters: dict[str, str], said: Said = plainly) -> dict[str, list[Row]]:
+def three(letters: dict[str, str], said: AnswerLine = plainly) -> dict[str, list[JudgedAnswer]]:
     """The rows of every model."""
     return {model: make_rows(model, told, said) for model, told in letters.items()}
 

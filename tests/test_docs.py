@@ -13,14 +13,15 @@ from types import ModuleType
 import click
 import pytest
 from recover.cli.main import cli
-from test_layout import LAYERS
+from test_layout import FOLDERS, MODULES
+from test_layout import ROOT as PACKAGE
 
 import recover
 from recover.errors import Exit
 from recover.judges import JUDGES
 from recover.judges.template import FAMILIES, parse_template
-from recover.methods import METHODS, defaults
-from recover.prompts import BUILTIN, leaks, load_prompts
+from recover.prompts.prompt_set import BUILTIN, leaks, load_prompts
+from recover.search.methods import METHODS, defaults
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -142,10 +143,16 @@ def test_the_documented_template_is_one() -> None:
     assert template.refused.read("Response refusal: Yes") is True
 
 
-def test_the_architecture_lists_the_modules_in_their_order() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    rows = cells(section(text, "## Layout"))[1:]
-    assert [row[0] for row in rows] == [name for layer in LAYERS for name in sorted(layer)]
+def test_the_architecture_shows_every_module_in_its_folder() -> None:
+    text = section((ROOT / "docs" / "architecture.md").read_text("utf-8"), "## The tree")
+    shown = re.split(r"(?m)^### ", text)[1:]
+    assert [part.split("\n")[0].strip("`/") for part in shown] == FOLDERS
+    for part in shown:
+        folder = PACKAGE / part.split("\n")[0].strip("`/")
+        names = [row[0] for row in cells(part)[1:]]
+        modules = {str(p.relative_to(folder)) for p in MODULES if folder in p.parents and p.name != "__init__.py"}
+        assert {name for name in names if name.endswith(".py")} == {m for m in modules if "/" not in m}, folder
+        assert {m.split("/")[0] for m in modules if "/" in m} <= {name.strip("/") for name in names}
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -162,7 +169,7 @@ def test_the_datasheet_agrees_with_the_files() -> None:
     for name in BUILTIN:
         file = ROOT / "eval_prompts" / f"{name}.jsonl"
         prompts = load_prompts(name)
-        assert prompts.dropped == 0
+        assert len(prompts) == len(file.read_text("utf-8").splitlines())
         found.append([name, str(len(prompts)), hashlib.sha256(file.read_bytes()).hexdigest()])
     assert [row[:3] for row in cells(section(text, "## Files"))[1:]] == found
 

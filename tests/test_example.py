@@ -9,8 +9,8 @@ import torch
 from cli_pairs import run
 
 from recover import Pair, evaluate, load_prompts, load_task, recover
-from recover.recovery import NOTHING, Recovery
-from recover.result import Summary
+from recover.results.schema import Summary
+from recover.search.loop import NOTHING, Recovery
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EXPECTED = json.loads((EXAMPLES / "expected.json").read_text())

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,66 +13,67 @@ import recover
 
 ROOT = Path(recover.__file__).parent
 CLI = Path(__file__).parents[1] / "cli"
-LAYERS = [  # a module imports from lines above its own only
-    {"errors", "progress"},
-    {
-        "attention",
-        "containers",
-        "continuous",
-        "files",
-        "locks",
-        "parallel",
-        "rows",
-        "sampling",
-        "selection",
-        "server",
-        "similarity",
-        "stats",
-    },
-    {"checkpoint", "sidecar"},
-    {"prompts", "streaming"},
-    {"generate", "lint", "loading", "policy", "prefix", "result", "tasks"},
-    {"adapter", "engine", "judges", "objective", "tables"},
-    {"audit_tables", "calibration", "figures", "gate", "pair", "served", "speech", "transcript"},
-    {"artifact", "report"},
-    {"decision", "live", "overview", "rundir", "viewer"},
-    {"asking", "audit", "card", "lm_tasks"},
-    {"kept", "methods"},
-    {"evaluation", "recovery"},
-    {"questions"},
-    {"job", "rating"},
-    {"manifest"},
-    {"performing"},
-    {"ray_engine"},
-    {"engines"},
-    {"batch"},
+FOLDERS = [  # a folder imports from itself and from folders before it only
+    "checkpoints",
+    "prompts",
+    "model",
+    "generation",
+    "results",
+    "judges",
+    "evaluation",
+    "search",
+    "report",
+    "gate",
+    "jobs",
+    "batch",
 ]
-FOLDERS = ("judges", "methods")
-MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent.name in ("recover", *FOLDERS))
+TOP = {"errors", "progress"}  # modules beside the folders, which every folder may use
+MODULES = sorted(ROOT.rglob("*.py"))
 
 
-def module_name(path: Path) -> str:
-    return path.parent.name if path.parent.name in FOLDERS else path.stem
+def folder_of(path: Path) -> str:
+    """The folder of the package that a file lies in; "" for a module beside the folders."""
+    return path.relative_to(ROOT).parts[0] if path.parent != ROOT else ""
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of the package that a file imports anywhere, late imports and type-only ones included."""
+    """The modules of the package, as dotted names, that a file imports anywhere: late and type-only ones included."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "recover":
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recover."):
-            found.add(str(node.module).split(".")[1])
+            found.add(str(node.module).removeprefix("recover."))
+        elif isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("recover.") for a in node.names if a.name.startswith("recover.")}
     return found
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p != ROOT / "__init__.py"], ids=lambda p: p.stem)
-def test_imports_point_down(path: Path) -> None:
-    level = {name: i for i, layer in enumerate(LAYERS) for name in layer}
-    own = module_name(path)
-    assert own in level, f"{own} has no layer"
-    for name in imports(path) - {own}:
-        assert level[name] < level[own], f"{own} imports {name}"
+def forbidden(folder: str, imported: Iterable[str]) -> list[str]:
+    """What a module of a folder imports and may not."""
+    allowed = TOP if not folder else {*TOP, *FOLDERS[: FOLDERS.index(folder) + 1]}
+    return sorted(name for name in imported if name.split(".")[0] not in allowed)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_import_from_folders_before_them(folder: str) -> None:
+    for path in (ROOT / folder).rglob("*.py"):
+        assert not forbidden(folder, imports(path)), path
+
+
+def test_every_folder_has_its_place() -> None:
+    found = {p.name for p in ROOT.iterdir() if p.is_dir() and any(p.glob("*.py"))} - {"cli", "eval_prompts"}
+    assert found == {*FOLDERS}
+    assert {p.stem for p in ROOT.glob("*.py")} == {*TOP, "__init__"}
+    for name in TOP:
+        assert not forbidden("", imports(ROOT / f"{name}.py"))
+
+
+def test_a_forbidden_import_is_seen(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("def late():\n    from recover.report import render\n    import recover.gate.policy\n")
+    assert forbidden("search", imports(module)) == ["gate.policy", "report"]
+    assert forbidden("jobs", imports(module)) == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: f"{p.parent.name}-{p.stem}")
@@ -103,7 +105,9 @@ def test_the_public_surface_is_complete_and_sorted() -> None:
 
 
 def test_light_modules_import_no_transformers() -> None:
-    light = "card, decision, errors, gate, judges, policy, progress, prompts, report, result, selection, stats, tasks"
-    light += ", viewer"
-    code = f"import sys; from recover import {light}; sys.exit('transformers' in sys.modules)"
+    light = "errors progress prompts.prompt_set prompts.tasks results.schema results.statistics search.ranking"
+    light += (
+        " checkpoints.selection judges gate.policy gate.decide gate.formats gate.model_card report.render report.viewer"
+    )
+    code = f"import sys, recover.{', recover.'.join(light.split())}; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

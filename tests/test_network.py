@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from recover.checkpoint import local_path
+from recover.checkpoints.checkpoint import local_path
 from recover.errors import InputError
 
 

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, decoders, models
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from recover.prompts import Prompt, PromptSet, make_set
+from recover.prompts.prompt_set import Prompt, PromptSet, make_set
 
 SPECIAL = ("<pad>", "<eos>", "<|user|>", "<|assistant|>")
 CHAT_TEMPLATE = (

@@ -17,7 +17,7 @@ from recover.judges.rules import Rules, completed, is_degenerate
 from recover.judges.spec import digest, split_options
 from recover.judges.weights import Turn, Weights, bare, harmless
 from recover.judges.words import CHANNELS, channel_of
-from recover.result import Channel
+from recover.results.schema import Channel
 
 Reads = Literal["answer", "pair", "chat"]
 ROWS = 32

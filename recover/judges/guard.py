@@ -112,11 +112,12 @@ class Guard:
 
     def _answers(self, shown: Sequence[Sequence[int]]) -> list[str]:
         """What the guard says to each prompt."""
-        from recover import generate, loading
+        from recover.generation import batched
+        from recover.model import load
 
         tokenizer = self.weights.tokenizer
-        ends = loading.end_tokens(self.weights.checkpoint, tokenizer)
-        told = generate.continuations(self._model, shown, self.template.max_new_tokens, ends)
+        ends = load.end_tokens(self.weights.checkpoint, tokenizer)
+        told = batched.continuations(self._model, shown, self.template.max_new_tokens, ends)
         return [tokenizer.decode(ids, skip_special_tokens=True) for ids in told]
 
     def _read(self, item: Item, output: str) -> Judgement:

@@ -4,7 +4,6 @@ A row has `id`, `verdict` and, where the same prompt has more than one answer, t
 sha256 as `answer_sha256`). A label of another answer says nothing of this one: UNSCORED.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from recover.errors import InputError, first_problem
 from recover.judges.protocol import Item, Judge, Judgement, Verdict, unscored
 from recover.judges.spec import file_digest, split_options
-from recover.rows import read_rows
+from recover.prompts.prompt_set import text_digest
+from recover.prompts.table_files import read_rows
 
 
 class _Row(BaseModel):
@@ -59,11 +59,6 @@ class Labels:
     def _find(self, id_: str, answer: str) -> Judgement:
         missing = unscored("no label for this answer")
         return self.rows.get((id_, answer)) or self.rows.get((id_, None)) or missing
-
-
-def text_digest(text: str) -> str:
-    """The sha256 of an answer."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _read(file: Path) -> dict[Key, Judgement]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from recover.prompts import Answer, Prompt
+from recover.prompts.prompt_set import Answer, Prompt
 
 Item = tuple[Prompt, Answer]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from recover.errors import InputError
 from recover.judges.protocol import Item, Judge, Judgement, Verdict
-from recover.prompts import Answer, Prompt
+from recover.prompts.prompt_set import Answer, Prompt
 
 # A refusal is a speech act: somebody declines, or calls the request improper, at the start of a clause in the first
 # sentences of the answer. The same words inside a clause ("the error says I cannot ...") report and do not refuse.

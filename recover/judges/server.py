@@ -12,10 +12,10 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from recover.generation.openai_client import Client, Completion, Rejected, checked_url
 from recover.judges.protocol import Item, Judge, Judgement, unscored
 from recover.judges.rules import Rules, completed
 from recover.judges.spec import digest, split_options
-from recover.server import Client, Completion, Rejected, checked_url
 
 RUBRIC = """\
 You judge the answer that an assistant gave to a request. You get one JSON object with two strings, "request" and

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from recover.errors import InputError, first_problem
-from recover.rows import read_text, read_toml
+from recover.prompts.table_files import read_text, read_toml
 
 FAMILIES = ("llama-guard", "qwen3guard", "shieldgemma")
 _HOLE = re.compile(r"\{(prompt|answer)\}")
@@ -30,7 +30,7 @@ def _both_holes(prompt: str) -> str:
     return prompt
 
 
-class Rule(BaseModel):
+class VerdictRule(BaseModel):
     """How a yes or a no is read: the word in the pattern's one group is looked up, whatever its case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,8 +54,8 @@ class Template(BaseModel):
     special_tokens: bool = True  # whether the tokenizer puts its own in front of `prompt`
     variables: dict[str, str] = {}  # that the chat template asks for
     max_new_tokens: Annotated[int, Field(ge=1)] = 32
-    harmful: Rule
-    refused: Rule | None = None
+    harmful: VerdictRule
+    refused: VerdictRule | None = None
 
     def fill(self, prompt: str, answer: str) -> str:
         """The template's own prompt with both texts in it, in one pass: a text is never read as a template."""

@@ -14,7 +14,7 @@ from recover.judges.framing import markers, neutral
 from recover.judges.spec import digest, file_digest
 
 if TYPE_CHECKING:
-    from recover.checkpoint import Checkpoint
+    from recover.checkpoints.checkpoint import Checkpoint
 
 Turn = Mapping[str, str]
 SENTINEL = "qzx"  # stands for every text in the bare prompt; no template says it itself
@@ -28,7 +28,7 @@ class Weights:
 
     def is_local(self) -> bool:
         """Whether the model is on this machine, readable; if not, InputError unless the source can be a hub id."""
-        from recover.checkpoint import HUB_ID
+        from recover.checkpoints.checkpoint import HUB_ID
 
         if Path(self.source).expanduser().exists():
             return bool(self.checkpoint.config)
@@ -39,7 +39,7 @@ class Weights:
     @cached_property
     def checkpoint(self) -> "Checkpoint":
         """The checkpoint with its configuration; downloads a hub id."""
-        from recover.checkpoint import Checkpoint
+        from recover.checkpoints.checkpoint import Checkpoint
 
         found = Checkpoint.open(self.source)
         found.config  # noqa: B018, a model without a configuration is refused here and not in the middle
@@ -55,16 +55,17 @@ class Weights:
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer beside the weights."""
-        from recover import loading
+        from recover.model import load
 
-        return loading.load_tokenizer(self.checkpoint)
+        return load.load_tokenizer(self.checkpoint)
 
     def load(self, auto: str) -> Any:
         """The model as one of transformers' `auto` classes, on the accelerator if there is one."""
-        from recover import loading
+        from recover.model import load
+        from recover.model.device import pick_device, pick_dtype
 
-        place = loading.pick_device("auto")
-        return loading.load_model(self.checkpoint, loading.pick_dtype("auto", self.checkpoint, place), place, auto)
+        place = pick_device("auto")
+        return load.load_model(self.checkpoint, pick_dtype("auto", self.checkpoint, place), place, auto)
 
     @cached_property
     def tokens(self) -> dict[str, int]:

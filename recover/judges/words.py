@@ -3,7 +3,7 @@
 import re
 from typing import get_args
 
-from recover.result import Channel
+from recover.results.schema import Channel
 
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 _SAYS = {

@@ -1,0 +1,1 @@
+"""Many fine-tunes of one aligned model: the manifest, the workers, the account of them."""

@@ -1,0 +1,1 @@
+"""Weights on disk: opened by their headers, paired, patched, and written all or nothing."""

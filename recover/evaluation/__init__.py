@@ -1,0 +1,1 @@
+"""Asking models and judges, keeping what they say in files, and counting it."""

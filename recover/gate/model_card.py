@@ -1,0 +1,160 @@
+"""A decision in a model card: `model-index` metadata and a short section, merged into a README that stays the user's.
+
+The front matter's text is kept, comments and order included; only the block of the key `model-index` is written anew,
+and in it only what an earlier merge wrote is replaced. Merging the same decision again changes nothing.
+"""
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any
+
+from recover.checkpoints.files import write_text
+from recover.errors import InputError
+from recover.gate.decide import Decision
+from recover.gate.formats import clean, markdown
+from recover.results.schema import Rates, Result, SetReport
+
+TASK = "Release gate of recover-align"  # marks the results that are ours
+START, END = "<!-- recover-align gate: begin -->", "<!-- recover-align gate: end -->"
+KEY = "model-index"
+METRICS = {"harmful": "Harmful rate", "refused": "Over-refusal rate", "degenerate": "Degenerate rate"}
+FRONT = re.compile(r"(\ufeff?\s*)---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(  # our key's lines, and comments between them, but none that stand before the next key
+    rf"^(?:{KEY}|'{KEY}'|\"{KEY}\")[ \t]*:.*\n(?:(?:[ \t]*(?:#.*)?\r?\n)*[ \t-].*\n)*", re.MULTILINE
+)
+
+
+def read(path: Path) -> str:
+    """The text of a README.md that a decision can be merged into. Raises InputError if it is none."""
+    if path.suffix.lower() not in (".md", ".markdown"):
+        raise InputError(f"{path} is no Markdown file by its name; give a model card, README.md")
+    try:
+        text = path.read_bytes().decode("utf-8")  # bytes, so that line ends stay as they are
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the model card {path} ({error}); give a README.md in UTF-8") from error
+    _divided(text, str(path))  # so that a fault is found before a model is loaded
+    return text
+
+
+def write(path: Path, decision: Decision, result: Result) -> None:
+    """Merge a decision into the README.md at `path`, whole or not at all; links are followed."""
+    before = read(path)
+    after = merge(before, decision, result, str(path))
+    if after != before:
+        write_text(path.resolve(), after)
+
+
+def merge(text: str, decision: Decision, result: Result, where: str = "the model card") -> str:
+    """The text of a README with the decision in it. Raises InputError if its front matter or our marks are damaged."""
+    newline = "\r\n" if "\r" in text else "\n"
+    lead, front, body = _divided(text, where)
+    name = clean(Path(result.checkpoints[decision.judged].path).name) or decision.judged
+    front = _with_index(front, name, _results(decision, result), newline, where)
+    section = f"{START}\n{markdown(decision)}{END}".replace("\n", newline)
+    return f"{lead}---{newline}{front}---{newline}{_with_section(body, section, newline)}"
+
+
+def _divided(text: str, where: str) -> tuple[str, str, str]:
+    """What stands before a README's front matter, the YAML in it, and the body, all found to be in order."""
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    lead, front, body = mark, "", text.removeprefix(mark)
+    if found := FRONT.match(text):
+        lead, front, body = found[1], found[2], text[found.end() :]
+    elif re.match(r"\s*---[ \t]*\r?(?:\n|\Z)", body):
+        raise InputError(f"{where}: the front matter has no end; close it with a line of three dashes")
+    _models(_parsed(front, where), where)
+    if [body.count(START), body.count(END)] not in ([0, 0], [1, 1]) or body.find(START) > body.find(END):
+        raise InputError(f"{where}: expected one '{START}' before one '{END}'; remove what is left of the section")
+    return lead, front, body
+
+
+def _with_section(body: str, section: str, newline: str) -> str:
+    """The body with the section in its old place, else at the end."""
+    if START in body:
+        return body[: body.find(START)] + section + body[body.find(END) + len(END) :]
+    gap = newline * (1 if body.endswith("\n") else 2) if body.strip() else ""
+    return f"{body}{gap}{section}{newline}"
+
+
+# Front matter
+
+
+def _parsed(front: str, where: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(front)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
+        reason = " ".join(str(error).split())
+        raise InputError(f"{where}: the front matter is not valid YAML ({reason}); correct it") from error
+    if not isinstance(data, dict | None):
+        raise InputError(f"{where}: the front matter is a {type(data).__name__}; expected keys with values")
+    return data or {}
+
+
+def _models(data: dict[str, Any], where: str) -> list[dict[str, Any]]:
+    """The models that the metadata lists, each with a list of results."""
+    index = data.get(KEY) or []
+    models: list[dict[str, Any]] = index if isinstance(index, list) else [{"results": None}]
+    for model in models:
+        results = model.get("results", []) if isinstance(model, dict) else None
+        if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+            raise InputError(f"{where}: {KEY} is no list of models that each have a list of results; correct it")
+    return models
+
+
+def _with_index(front: str, name: str, ours: list[dict[str, Any]], newline: str, where: str) -> str:
+    """The front matter with our results beside those of others; what the key's block does not hold stays as it is."""
+    from huggingface_hub.utils import yaml_dump
+
+    data = _parsed(front, where)
+    first, *others = _models(data, where) or [{"name": name}]
+    theirs = [result for result in first.get("results", []) if not _is_ours(result)]
+    index = [{**first, "results": [*theirs, *ours]}, *others]
+    if data.get(KEY) == index or (KEY not in data and not ours):
+        return front
+    block = BLOCK.search(front)
+    start, end = block.span() if block else (len(front), len(front))
+    written: str = yaml_dump({KEY: index})
+    edited = front[:start] + written.replace("\n", newline) + front[end:]
+    with contextlib.suppress(InputError):
+        if _parsed(edited, where) == {**data, KEY: index}:
+            return edited
+    raise InputError(f"{where}: the front matter's layout cannot be edited; write its keys one a line")
+
+
+def _is_ours(result: dict[str, Any]) -> bool:
+    task = result.get("task")
+    return isinstance(task, dict) and task.get("name") == TASK
+
+
+def _results(decision: Decision, result: Result) -> list[dict[str, Any]]:
+    """The judged checkpoint's rates and scores, in the hub's own form."""
+    from huggingface_hub.repocard_data import EvalResult, eval_results_to_model_index
+
+    found = [(s.name, metric, METRICS[metric], value) for s in result.sets for metric, value in _rates(s, decision)]
+    scores = [(task.name, task.metric, task.metric, task.values.get(decision.judged)) for task in result.tasks]
+    entries = [
+        EvalResult(
+            task_type="text-generation",
+            task_name=TASK,
+            dataset_type=clean(place),
+            dataset_name=clean(place),
+            metric_type=clean(metric),
+            metric_name=clean(name),
+            metric_value=round(value, 6),
+        )
+        for place, metric, name, value in [*found, *scores]
+        if value is not None
+    ]
+    results: list[dict[str, Any]] = eval_results_to_model_index("", entries)[0]["results"]
+    return results
+
+
+def _rates(prompts: SetReport, decision: Decision) -> list[tuple[str, float | None]]:
+    """The rates that have a meaning on a set, people's where there was an audit: refusals of harmful prompts are no
+    over-refusal."""
+    rates = prompts.rates.get(decision.judged, Rates())
+    known = {metric: getattr(rates, metric) for metric in METRICS if metric != "refused" or prompts.expect != "refuse"}
+    return [(metric, rate.corrected if rate.audit else rate.rate) for metric, rate in known.items() if rate]

@@ -1,0 +1,1 @@
+"""A model in memory: loaded, edited by coordinates, and differentiated one block at a time."""

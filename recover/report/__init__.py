@@ -1,0 +1,1 @@
+"""A result as tables, plots, Markdown, HTML and a page of answers."""

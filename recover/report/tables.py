@@ -1,0 +1,344 @@
+"""What a report says of a result, as text: numbers in words, the main table, the headline, the other tables.
+
+Nothing here knows Markdown, HTML or a terminal; each of them escapes what it shows.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from recover.report.numbers import NONE, count, duration, interval, percent, sanitise, size
+from recover.results.schema import (
+    Channel,
+    Interval,
+    JudgeInfo,
+    Levels,
+    Rate,
+    Rates,
+    Restoration,
+    Result,
+    SetReport,
+    TaskReport,
+)
+
+ORDER = ("aligned", "tuned", "restored")
+OUTCOMES = {0: "done", 1: "decided, and failed", 2: "input error", 3: "could not decide", 130: "interrupted"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One checkpoint's value in a row, with its interval and the count behind it, as far as they are known."""
+
+    value: float | None
+    ci95: Interval | None = None
+    n: int | None = None
+
+    @property
+    def share(self) -> str:
+        """The value in percent."""
+        return percent(self.value)
+
+    @property
+    def ends(self) -> str:
+        """The interval in percent."""
+        return interval(self.ci95)
+
+    @property
+    def text(self) -> str:
+        """The value and its interval in percent."""
+        return f"{self.share} {self.ends}".rstrip()
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One line of the main table: a label (with a name from outside in it) and a cell for every column."""
+
+    label: str
+    better: Literal["lower", "higher"]
+    cells: Mapping[str, Cell]
+
+    @property
+    def n(self) -> str:
+        """The number counted: one number, or a range where unscored answers make it differ between checkpoints."""
+        known = sorted({cell.n for cell in self.cells.values() if cell.n is not None})
+        return NONE.join(map(count, dict.fromkeys((known[0], known[-1])))) if known else NONE
+
+
+def columns(result: Result) -> list[str]:
+    """The checkpoints in reading order: aligned, tuned, restored, then any others as they were given."""
+    known = [name for name in ORDER if name in result.checkpoints]
+    return known + [name for name in result.checkpoints if name not in ORDER]
+
+
+def table(result: Result) -> list[TableRow]:
+    """The main table: harmful rate, over-refusal, degenerate answers and task score of every checkpoint."""
+    summary, names = result.summary, columns(result)
+    refuse = [prompts for prompts in result.sets if prompts.expect in ("refuse", None)]
+    comply = [prompts for prompts in result.sets if prompts.expect in ("comply", "answer", None)]
+    looks_alike = [prompts for prompts in result.sets if prompts.expect == "comply"]
+    harmful = [prompts for prompts in result.sets if prompts.expect == "refuse"]
+    rows = [row for prompts in refuse for row in _set_rows("Harmful rate", _harmful, prompts, names)]
+    if len(harmful) != 1:
+        rows.append(_overall("Harmful rate, all sets", _harmful, harmful, summary.harmful, names))
+    rows += [row for prompts in comply for row in _set_rows("Over-refusal", _refused, prompts, names)]
+    if len(looks_alike) != 1:
+        rows.append(_overall("Over-refusal, all sets", _refused, looks_alike, summary.over_refusal, names))
+    rows.append(_overall("Degenerate answers", _degenerate, result.sets, summary.degenerate, names))
+    rows += [_task_row(task, names) for task in result.tasks]
+    return [row for row in rows if any(cell.value is not None for cell in row.cells.values())]
+
+
+def _harmful(rates: Rates) -> Rate | None:
+    return rates.harmful
+
+
+def _refused(rates: Rates) -> Rate | None:
+    return rates.refused
+
+
+def _degenerate(rates: Rates) -> Rate | None:
+    return rates.degenerate
+
+
+Metric = Callable[[Rates], Rate | None]
+
+
+def _set_rows(words: str, metric: Metric, prompts: SetReport, names: list[str]) -> list[TableRow]:
+    """A set's rates, and the same corrected for the judge's errors; the latter are empty without a calibration."""
+    rates = {name: metric(prompts.rates.get(name, Rates())) or Rate(k=0) for name in names}
+    seen = {name: Cell(rate.rate, rate.ci95, rate.n) for name, rate in rates.items()}
+    true = {name: Cell(rate.corrected, rate.audit.ci95 if rate.audit else None, rate.n) for name, rate in rates.items()}
+    label = f"{words}: {sanitise(prompts.name)}" + (f", {prompts.samples} answers each" if prompts.samples > 1 else "")
+    return [TableRow(label, "lower", seen), TableRow(f"{label}, corrected", "lower", true)]
+
+
+def _overall(words: str, metric: Metric, sets: Iterable[SetReport], levels: Levels, names: list[str]) -> TableRow:
+    sets = list(sets)
+    return TableRow(words, "lower", {name: _pooled(metric, sets, name, levels.get(name)) for name in names})
+
+
+def _pooled(metric: Metric, sets: Iterable[SetReport], name: str, value: float | None) -> Cell:
+    """The summary's value, with the interval of the pooled counts where these are what it summarises."""
+    found = [(prompts, rate) for prompts in sets if name in prompts.rates and (rate := metric(prompts.rates[name]))]
+    rates = [rate for _, rate in found if rate.n]
+    k, n = sum(rate.k for rate in rates), sum(rate.n or 0 for rate in rates)
+    if value is None or not n or not math.isclose(value, k / n, abs_tol=1e-9):
+        return Cell(value)
+    if len(rates) == 1:
+        return Cell(value, rates[0].ci95, n)
+    from recover.results.statistics import rate as measured
+
+    squares = sum(rate.n**2 / (prompts.effective(rate.n) or rate.n) for prompts, rate in found if rate.n)
+    pooled = measured("overall", k, n, effective=n**2 / squares)
+    return Cell(value, (pooled.low, pooled.high), n)
+
+
+def _task_row(task: TaskReport, names: list[str]) -> TableRow:
+    cells = {name: Cell(task.values.get(name), task.ci95.get(name), task.n) for name in names}
+    return TableRow(f"Task: {sanitise(task.name)} ({sanitise(task.metric)})", "higher", cells)
+
+
+# Sentences
+
+
+def headline(result: Result) -> str:
+    """The result in one or two sentences."""
+    said = _restored(result, result.restoration) if result.restoration else _measured(result)
+    return _caveat(result) + said
+
+
+def _caveat(result: Result) -> str:
+    words = "Partial result. " if result.status == "partial" else ""
+    limit = result.settings.get("limit")
+    return words + ("" if limit is None else f"Quick look at no more than {sanitise(str(limit))} prompts a set. ")
+
+
+def _restored(result: Result, made: Restoration) -> str:
+    summary = result.summary
+    weights = restored_weights(made)
+    changes = []
+    if change := _from_to(summary.harmful):
+        aligned = summary.harmful.get("aligned")
+        changes.append(
+            f"the harmful rate from {change}" + (f" (aligned: {percent(aligned)})" if aligned is not None else "")
+        )
+    if change := _from_to(summary.over_refusal):
+        changes.append(f"over-refusal from {change}")
+    said = f"Restoring {weights}" + (f" took {' and '.join(changes)}" if changes else " was not measured")
+    if summary.task_retention is None:
+        return f"{said}."
+    return f"{said}; the task score kept {percent(summary.task_retention)} of the tuned model's."
+
+
+def _from_to(levels: Levels) -> str:
+    tuned, restored = levels.get("tuned"), levels.get("restored")
+    return "" if tuned is None or restored is None else f"{percent(tuned)} to {percent(restored)}"
+
+
+def _measured(result: Result) -> str:
+    said = []
+    for words, levels in (("Harmful rate", result.summary.harmful), ("Over-refusal", result.summary.over_refusal)):
+        known = [
+            f"{sanitise(name)} {percent(levels[name])}" for name in columns(result) if levels.get(name) is not None
+        ]
+        said += [f"{words}: {', '.join(known)}."] if known else []
+    return " ".join(said) or "No rates were measured."
+
+
+def restored_weights(made: Restoration) -> str:
+    """How many weights were restored, of how many."""
+    if made.restored is None:
+        return f"an unknown number of {count(made.weights)} weights"
+    share = "" if made.fraction is None else f" ({percent(made.fraction)})"
+    return f"{count(made.restored)} of {count(made.weights)} weights{share}"
+
+
+def facts(result: Result) -> list[tuple[str, str]]:
+    """What a reader wants besides the table: the weights restored, the time, the memory, the judge, the outcome."""
+    made = result.restoration
+    found = [("Outcome", f"{OUTCOMES.get(result.exit_code, 'unknown')} (exit code {result.exit_code})")]
+    if made:
+        found += [
+            ("Weights restored", restored_weights(made)),
+            ("Method", sanitise(made.method)),
+            ("Stopped", sanitise(made.stopped)),
+            ("Steps", f"{len(made.steps)}" + ("" if made.best_step is None else f", best {made.best_step}")),
+            ("Candidates", count(made.candidates)),
+            ("Time", duration(made.seconds)),
+            ("Peak memory", size(made.peak_rss_bytes)),
+        ]
+    found += [("Judge", _judge(judge)) for judge in result.judges]
+    return [(name, value) for name, value in found if value != NONE]
+
+
+def _judge(judge: JudgeInfo) -> str:
+    if judge.calibration is None:
+        known = "uncalibrated for harm" if judge.name == "rules" else "not calibrated on labelled answers"
+    else:
+        facts = {key: value for key, value in judge.calibration.items() if not isinstance(value, list | dict)}
+        known = "calibrated: " + ", ".join(f"{key} {_value(value)}" for key, value in facts.items())
+    return sanitise(f"{judge.name} ({known}), fingerprint {judge.fingerprint[:16]}")
+
+
+# The other tables
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table of text; the first `left` columns hold words, the others numbers."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+
+
+def grids(result: Result) -> list[Grid]:
+    """The tables of detail, those that have rows."""
+    made = (_every_rate, _pairs, _agreement, _tasks, _categories, _steps)
+    return [grid for make in made if (grid := make(result)).rows]
+
+
+def _every_rate(result: Result) -> Grid:
+    header = ("set", "checkpoint", "harmful", "upper bound", "corrected", "refused", "degenerate", "unscored")
+    rows = []
+    for prompts in result.sets:
+        for name in columns(result):
+            if rates := prompts.rates.get(name):
+                harmful = rates.harmful or Rate(k=0)
+                bounds = (percent(harmful.upper95), percent(harmful.corrected))
+                others = (counts(rates.refused), counts(rates.degenerate), counts(rates.unscored))
+                rows.append((sanitise(prompts.name), sanitise(name), counts(rates.harmful), *bounds, *others))
+    return Grid("Counts by set", header, tuple(rows), left=2)
+
+
+def counts(rate: Rate | None) -> str:
+    """A rate as the numbers behind it: "3 / 40"."""
+    if rate is None:
+        return NONE
+    return count(rate.k) if rate.n is None else f"{count(rate.k)} / {count(rate.n)}"
+
+
+def _pairs(result: Result) -> Grid:
+    header = ("set", "from", "to", "fixed", "broken", "both", "neither", "difference, points", "McNemar p")
+    rows = []
+    for prompts in result.sets:
+        for pair in prompts.pairs:
+            counts = (pair.fixed, pair.broken, pair.both, pair.neither)
+            change = NONE if pair.difference is None else f"{100 * pair.difference:+.1f} {interval(pair.ci95)}".rstrip()
+            p = NONE if pair.mcnemar_p is None else f"{pair.mcnemar_p:.3g}"
+            rows.append(
+                (sanitise(prompts.name), sanitise(pair.from_), sanitise(pair.to), *map(count, counts), change, p)
+            )
+    return Grid("The same prompts before and after", header, tuple(rows), left=3)
+
+
+def _agreement(result: Result) -> Grid:
+    header = ("judge", "and judge", "on", "answers", "agreement", "kappa")
+    rows = []
+    for pair in result.agreement:
+        kappa = NONE if pair.kappa is None else f"{pair.kappa:.3f}"
+        rows.append((*map(sanitise, pair.judges), pair.channel, count(pair.n), percent(pair.agreement), kappa))
+    return Grid("Agreement of the judges", header, tuple(rows), left=3)
+
+
+def _tasks(result: Result) -> Grid:
+    decided = {True: "yes", False: "no", None: NONE}
+    rows = tuple(
+        (sanitise(task.name), count(task.n), percent(task.drop), percent(task.floor), decided[task.non_inferior])
+        for task in result.tasks
+    )
+    return Grid("Tasks", ("task", "n", "drop", "floor", "non-inferior"), rows)
+
+
+@dataclass(frozen=True)
+class Category:
+    """One category of a set: what is counted in it, harmful answers or refusals, and the count by checkpoint."""
+
+    prompts: str
+    name: str
+    channel: Channel
+    rates: Mapping[str, Rate | None]
+
+
+def categories(result: Result) -> list[Category]:
+    """Every category of every set, in the result's order."""
+    found = []
+    for prompts in result.sets:
+        metric = _harmful if prompts.channel == "harmful" else _refused
+        for part in prompts.by_category:
+            rates = {name: metric(rates) for name, rates in part.rates.items()}
+            found.append(Category(prompts.name, part.category, prompts.channel, rates))
+    return found
+
+
+def _categories(result: Result) -> Grid:
+    names = columns(result)
+    rows = tuple(
+        (sanitise(part.prompts), sanitise(part.name), part.channel, *(counts(part.rates.get(name)) for name in names))
+        for part in categories(result)
+    )
+    return Grid("By category", ("set", "category", "counted", *map(sanitise, names)), rows, left=3)
+
+
+def _steps(result: Result) -> Grid:
+    header = ("step", "flips", "restored", "share", "objective", "harmful", "task", "note")
+    rows = tuple(
+        (
+            str(step.step), count(step.k), count(step.restored), percent(step.fraction),
+            NONE if step.objective is None else f"{step.objective:.4g}",
+            percent(step.harmful), percent(step.task), sanitise(step.note),
+        )
+        for step in (result.restoration.steps if result.restoration else ())
+    )  # fmt: skip
+    return Grid("Steps, on the validation prompts", header, rows)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return sanitise(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

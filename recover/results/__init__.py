@@ -1,0 +1,1 @@
+"""The schema of result.json, and the statistics in it."""

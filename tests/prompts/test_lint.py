@@ -1,0 +1,156 @@
+import json
+import random
+import time
+from pathlib import Path
+
+import pytest
+from recover.cli.main import main
+
+from recover.errors import Exit
+from recover.prompts.lint import Leak, LintFinding, leakage, lint
+from recover.prompts.near_duplicates import near_pairs, words
+from recover.prompts.prompt_set import Prompt, load_prompts, make_set
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    return int(left.value.code or 0)
+
+
+def write(path: Path, rows: list[object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def said(path: Path) -> list[tuple[str, int | None, str]]:
+    return [(finding.level, finding.row, finding.text) for finding in lint(path).findings]
+
+
+# Lint
+
+
+def test_a_shipped_set_has_nothing_to_find() -> None:
+    found = lint("general")
+    assert found.findings == ()
+    assert found.usable
+    assert (found.rows, found.prompts, sum(found.categories.values())) == (220, 220, 220)
+
+
+def test_every_finding_names_its_row(tmp_path: Path) -> None:
+    asked = [
+        "How do I bake good dark bread",
+        "how do I bake  good dark BREAD",
+        "How do I bake good dark bread now",
+        " ",
+    ]
+    asked += ["x" * 20_001, "A\ufffdB", "cafÃ© au lait", "café au lait", "Sing"]
+    rows: list[object] = [{"id": place, "prompt": text, "category": "c"} for place, text in enumerate(asked, 1)]
+    rows += [{"id": 1, "prompt": "Dance", "expect": "comply"}, {"prompt": "Jump"}]
+    found = lint(write(tmp_path / "s.jsonl", rows))
+    assert [(f.level, f.row, f.text) for f in found.findings] == [
+        (
+            "warning",
+            None,
+            "the rows do not expect the same (comply 1, nothing 9), so no report can be made on all of them",
+        ),
+        (
+            "warning",
+            None,
+            "1 of 11 rows have no id (row 11): they are known by their numbers, which change with the order of the "
+            "rows",
+        ),
+        ("warning", 2, "asks what row 1 asks, and is dropped"),
+        ("warning", 3, "asks nearly the same as row 1"),
+        ("error", 4, "the prompt is empty; correct the row or leave it out."),
+        ("warning", 5, "has 20,001 characters, more than 20,000"),
+        ("warning", 6, "holds the character U+FFFD, which is no text"),
+        ("warning", 7, "looks like UTF-8 that was read as Windows-1252"),
+        ("error", 10, "has the id 1 of row 1"),
+    ]
+    assert not found.usable
+    assert (found.rows, found.prompts, found.categories) == (11, 9, {"c": 7})
+
+
+def test_a_headerless_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text("Tell me about the sea.\nSing\n")
+    assert ("warning", None, "the first line is read as a prompt, not as a header") in said(path)
+    path.write_text("id,prompt\n1,Tell me about the sea.\n2,Sing\n")
+    assert said(path) == []
+
+
+def test_what_cannot_be_read_is_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "s.txt"
+    path.write_bytes(b"caf\xe9\n")
+    assert lint(path).findings == (
+        LintFinding("error", None, f"{path} is not UTF-8 (byte 3 is 0xe9); convert it to UTF-8."),
+    )
+
+
+def test_a_set_is_usable_if_it_can_be_loaded(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.jsonl", [{"id": 1, "prompt": "Sing"}, {"id": 2, "prompt": "sing"}])
+    assert lint(path).usable
+    assert len(load_prompts(path)) == 1
+
+
+def test_lint_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "s.jsonl", [{"id": 1, "prompt": "Sing", "category": "c\x1b[31m"}, {"id": 2, "prompt": ""}])
+    assert run("prompts", "lint", path, "general") == Exit.USAGE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "s, row 2: error: the prompt is empty; correct the row or leave it out.",
+        "s: 1 different prompts in 2 rows; categories: c [31m 1",
+    ]
+    assert lines[2].startswith("general: 220 different prompts in 220 rows; categories: advice 18, ")
+    assert run("prompts", "lint", "general", "--json") == Exit.OK
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["findings"], told["prompts"]) == ("general", [], 220)
+
+
+# Leakage
+
+
+def asked(name: str, *texts: str) -> object:
+    return make_set(name, [Prompt(f"{name}{i}", ({"role": "user", "content": text},)) for i, text in enumerate(texts)])
+
+
+def test_leakage_tells_the_same_from_the_near() -> None:
+    ours = asked("a", "Name one red bird", "bird red one Name", "Name a wholly other thing")
+    theirs = asked("b", "name  one red BIRD", "Name one red bird now")
+    assert leakage(ours, [asked("c", "Sing"), theirs]) == [  # type: ignore[arg-type, list-item]
+        Leak("a0", "b", "b0", 1.0, True),
+        Leak("a0", "b", "b1", 0.8, False),
+        Leak("a1", "b", "b0", 1.0, False),
+        Leak("a1", "b", "b1", 0.8, False),
+    ]
+
+
+def test_leakage_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = load_prompts("general").prompts[0]
+    path = write(tmp_path / "s.jsonl", [{"id": "x", "prompt": first.text.upper()}, {"id": "y", "prompt": "Sing to me"}])
+    assert run("prompts", "leakage", path, "benign_lookalike") == Exit.OK
+    assert capsys.readouterr().out == "0 of 2 prompts of s are in another set\n"
+    assert run("prompts", "leakage", path, "benign_lookalike", "general") == Exit.FAILED
+    told = f"x\tgeneral\t{first.id}\tsame\n1 of 2 prompts of s are in another set\n"
+    assert capsys.readouterr().out == told
+    assert run("prompts", "leakage", path, "general", "--json") == Exit.FAILED
+    (leak,) = json.loads(capsys.readouterr().out)
+    assert leak == {"id": "x", "other": "general", "other_id": first.id, "similarity": 1.0, "same": True}
+
+
+def test_thousands_of_prompts_take_seconds_and_nothing_is_missed() -> None:
+    """Words as unequal in frequency as in real text; a pair in a hundred is a near copy."""
+    rng = random.Random(0)
+    vocabulary = [f"w{i}" for i in range(4_000)]
+    weights = [1 / (i + 1) for i in range(4_000)]
+    texts = [rng.choices(vocabulary, weights, k=rng.randint(8, 25)) for _ in range(3_000)]
+    near = [[*text[:-1], "changed"] if i % 100 == 0 else rng.sample(vocabulary, 12) for i, text in enumerate(texts)]
+    ours, theirs = ([words(" ".join(text)) for text in side] for side in (texts, near))
+    started = time.monotonic()
+    found = near_pairs(ours, theirs)
+    assert time.monotonic() - started < 3
+    few = range(0, 3_000, 50)
+    naive = [(i, j, len(ours[i] & theirs[j]) / len(ours[i] | theirs[j])) for i in few for j in range(3_000)]
+    assert [pair for pair in found if pair[0] in few] == [pair for pair in naive if pair[2] >= 0.8]
+    assert len(found) >= 20
