@@ -28,8 +28,8 @@ def plain(model: Any, prompts: list[list[int]], most: int, ends: Sequence[int]) 
     """One call of `generate` a batch: every row stays to the end of the longest answer."""
     answers: list[list[int]] = []
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-    for start in range(0, len(order), batched.ROWS):
-        rows = [prompts[i] for i in order[start : start + batched.ROWS]]
+    for start in range(0, len(order), batched.BATCH_ROWS):
+        rows = [prompts[i] for i in order[start : start + batched.BATCH_ROWS]]
         ids, mask = batched.padded(rows, 0, ends, model.device)
         with torch.inference_mode():
             said = batched.extended(model, ids, mask, None, most, ends)[:, ids.shape[1] :]
@@ -41,7 +41,7 @@ def static(rows: int, stride: int, shared: int) -> Way:
     """Our own batches, with other constants."""
 
     def run(model: Any, prompts: list[list[int]], most: int, ends: Sequence[int]) -> list[list[int]]:
-        batched.STRIDE, batched.SHARED = stride, shared
+        batched.STRIDE, batched.MIN_SHARED_TOKENS = stride, shared
         return batched.continuations(model, prompts, most, ends, batches=batched.Batches(rows))
 
     return run
@@ -51,7 +51,7 @@ def paged(rows: int, tokens: int) -> Way:
     """Continuous batching, with other constants."""
 
     def run(model: Any, prompts: list[list[int]], most: int, ends: Sequence[int]) -> list[list[int]]:
-        continuous.ROWS, continuous.TOKENS = rows, tokens
+        continuous.CPU_ROWS, continuous.CPU_TOKENS = rows, tokens
         return batched.continuations(model, prompts, most, ends, batches=batched.Batches(continuous=True))
 
     return run

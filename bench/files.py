@@ -115,9 +115,9 @@ def reads(pair: Pair, repeat: int) -> Iterator[Row]:
 
 def hashing(tuned: Checkpoint, size: float, repeat: int) -> Iterator[Row]:
     """A fingerprint by one thread and by several, on the wall clock."""
-    several = checkpoint.HASHERS
+    several = checkpoint.HASH_THREADS
     for threads in (1, several):
-        checkpoint.HASHERS = threads
+        checkpoint.HASH_THREADS = threads
         seconds = least(lambda: Checkpoint.open(tuned.path).fingerprint, repeat, time.perf_counter)
         yield f"fingerprint, {threads} threads", size / seconds, "GB/s (wall)"
 

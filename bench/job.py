@@ -18,7 +18,7 @@ from statistics import mean
 from typing import Any
 
 from recover.evaluation import answer_files
-from recover.generation.batched import ROWS
+from recover.generation.batched import BATCH_ROWS
 from recover.prompts.prompt_set import load_prompts
 from recover.results.schema import Result, find, load
 from recover.search.history import MAX_VALIDATION_ROWS, VALIDATION_TOKENS
@@ -51,7 +51,7 @@ def counted(out: Path) -> dict[str, Any]:
 def answers(folder: Path, model: str) -> Iterator[list[tuple[int, int]]]:
     """Of each set that a model was asked, the task last: (prompt tokens, answer tokens), batch by batch."""
     files = sorted(
-        answer_files.place(folder, model, "x").parent.glob("*.jsonl"), key=lambda f: f.stem.endswith("-report")
+        answer_files.answers_path(folder, model, "x").parent.glob("*.jsonl"), key=lambda f: f.stem.endswith("-report")
     )
     for file in files:
         rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
@@ -67,8 +67,8 @@ def asked(sets: Sequence[Sequence[tuple[int, int]]]) -> Counter[str]:
     """The cost of a model's answers: a pass for each batch's prompts, then one a token of its longest answer."""
     found: Counter[str] = Counter()
     for rows in sets:
-        for start in range(0, len(rows), ROWS):
-            batch = rows[start : start + ROWS]
+        for start in range(0, len(rows), BATCH_ROWS):
+            batch = rows[start : start + BATCH_ROWS]
             found["forward_passes"] += 1
             found["forward_tokens"] += sum(prompt for prompt, _ in batch)
             found["answer_passes"] += max(answer for _, answer in batch)

@@ -1,4 +1,4 @@
-"""The command line: it reads arguments, shows progress and prints; everything else is in the package."""
+"""The command line: it reads arguments, shows progress and prints. The package does everything else."""
 
 from .main import main
 

@@ -38,16 +38,18 @@ anything else went wrong. No form of output changes them.
 )
 @click.argument("aligned", required=False)
 @click.argument("model", required=False)
-@click.option("--tuned", metavar="TUNED", help="The fine-tune that MODEL was restored from, for what its task scored.")
-@click.option("--from", "source", metavar="RESULT", help="Decide from a result.json, or from an output that holds one; no model is loaded.")  # fmt: skip
+@click.option(
+    "--tuned", metavar="TUNED", help="The fine-tune that MODEL was restored from, to compare their scores on the task."
+)
+@click.option("--from", "source", metavar="RESULT", help="Decide on a result.json, or on an output that holds one; no model is loaded.")  # fmt: skip
 @click.option("--policy", metavar="FILE", help="The rules.  [default: those that `policy show` prints]")
-@click.option("--plan", is_flag=True, help="Print what the upper-bound rules allow on these prompt sets, and how likely they pass; no model is loaded.")  # fmt: skip
-@click.option("--fail-on", type=click.Choice(["inconclusive"]), help="Overrides on_inconclusive: a rule that could not be decided is no warning.")  # fmt: skip
+@click.option("--plan", is_flag=True, help="Print what the upper-bound rules allow on these prompt sets, and how likely a model passes; no model is loaded.")  # fmt: skip
+@click.option("--fail-on", type=click.Choice(["inconclusive"]), help="Override on_inconclusive: a rule that could not be decided is not just a warning.")  # fmt: skip
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the decision is.")
 @click.option("--junit", metavar="FILE", type=click.Path(path_type=Path), help="Write JUnit XML: a suite is a prompt set, a case is a rule.")  # fmt: skip
 @click.option("--markdown", metavar="FILE", type=click.Path(path_type=Path), help="Write the decision as Markdown.")
 @click.option("--card", metavar="README.md", type=click.Path(path_type=Path), help="Merge rates and decision into this model card.")  # fmt: skip
-@click.option("--github", is_flag=True, help="Append to $GITHUB_STEP_SUMMARY, and decision, exit_code and result to $GITHUB_OUTPUT.")  # fmt: skip
+@click.option("--github", is_flag=True, help="Append the decision to $GITHUB_STEP_SUMMARY; decision, exit_code and result to $GITHUB_OUTPUT.")  # fmt: skip
 @json_flag
 @quiet_flag
 @click.pass_context
@@ -64,11 +66,11 @@ def gate(
 ) -> None:
     """Decide by a policy whether MODEL may be released: as safe as ALIGNED, and its task kept.
 
-    MODEL is evaluated beside ALIGNED on the same prompts; with --tuned and --task, what it lost of the task is counted
-    too. With --from, both arguments are left out, and a result that is there is decided on. --json prints the decision.
-    With --backend, the arguments are names of served models: nobody can then know which weights the gate let through.
+    MODEL and ALIGNED are evaluated on the same prompts. With --tuned and --task, the loss of task score counts too.
+    With --from, leave out both arguments: the gate decides on an existing result. --json prints the decision. With
+    --backend, the arguments are names of served models; nobody can then know which weights the gate let through.
     """
-    from recover.gate import formats as forms
+    from recover.gate import formats
     from recover.gate.decide import decide
     from recover.gate.decide import plan as plan_of
 
@@ -80,11 +82,11 @@ def gate(
     _check(ctx, source, plan, given)
     if plan:
         chances = plan_of(rules, _sizes(source, given))
-        return show.out(json.dumps([*map(asdict, chances)], indent=1) + "\n" if as_json else forms.chances(chances))
+        return show.out(json.dumps([*map(asdict, chances)], indent=1) + "\n" if as_json else formats.chances(chances))
     files.check()
     result, path = _from(source) if source else _evaluated(rules, given, quiet, as_json)
     decision = decide(rules, result, datetime.now(UTC).date())
-    show.out(forms.dumps(decision) if as_json else forms.lines(decision))
+    show.out(formats.dumps(decision) if as_json else formats.lines(decision))
     files.write(decision, result, path)
     sys.exit(Exit.OK if exit_zero else decision.exit_code)
 
@@ -99,10 +101,10 @@ def _policy(path: str | None, fail_on: str | None) -> "Policy":
 
 
 def _check(ctx: click.Context, source: str | None, plan: bool, measuring: dict[str, Any]) -> None:
-    """Refuse what contradicts --from, and a request without a model."""
+    """Refuse options that contradict --from, and a request without a model."""
     typed = [p for p in ctx.command.params if ctx.get_parameter_source(p.name or "") is ParameterSource.COMMANDLINE]
-    if source and (moot := [p.opts[-1] for p in typed if p.name in measuring]):
-        raise click.UsageError(f"--from decides on what was measured: leave out {', '.join(moot)}", ctx)
+    if source and (unused := [p.opts[-1] for p in typed if p.name in measuring]):
+        raise click.UsageError(f"--from decides on an existing result: leave out {', '.join(unused)}", ctx)
     if not (source or plan or measuring["model"]):
         raise click.UsageError("Name ALIGNED and MODEL, or a result with --from", ctx)
 
@@ -114,12 +116,12 @@ def _from(source: str) -> tuple["Result", Path | None]:
 
     path = find(Path(source))
     result = load(path)
-    show.notes(result)  # such as that it is a quick look
+    show.notes(result)  # such as that it was a quick look
     return result, path
 
 
 def _evaluated(policy: "Policy", given: dict[str, Any], quiet: bool, as_json: bool) -> tuple["Result", Path | None]:
-    """Measure ALIGNED, TUNED if there is one, and MODEL, the task by the margin of the policy's strictest rule."""
+    """Measure ALIGNED, TUNED if given, and MODEL. The task's margin is that of the policy's strictest rule."""
     from recover.jobs.evaluate import run_evaluation
     from recover.jobs.request import EvaluateRequest
 
@@ -129,7 +131,7 @@ def _evaluated(policy: "Policy", given: dict[str, Any], quiet: bool, as_json: bo
     sides = {"aligned": aligned, "tuned": tuned, "restored": model} if tuned else {"aligned": aligned, "model": model}
     drops = [rule.max_drop for rule in policy.rules if rule.max_drop is not None]
     if drops and not (tuned and given["task"]):
-        show.out("note: the policy has a rule on the task, which needs --task and --tuned to be decided\n", err=True)
+        show.out("note: the policy has a rule on the task, which needs --task and --tuned for a decision\n", err=True)
     margin = {"max_task_drop": min(drops)} if drops else {}
     request = validated(EvaluateRequest, {**given, **margin, "models": (*sides.values(),), "names": (*sides,)})
     with show.progress(quiet) as notify:
@@ -140,7 +142,7 @@ def _evaluated(policy: "Policy", given: dict[str, Any], quiet: bool, as_json: bo
 
 @dataclass(frozen=True)
 class DecisionFiles:
-    """The files that a decision goes to."""
+    """The files to which a decision is written."""
 
     junit: Path | None
     markdown: Path | None
@@ -148,31 +150,30 @@ class DecisionFiles:
     github: bool
 
     def check(self) -> None:
-        """Refuse a place that cannot be written to, before a model is loaded."""
+        """Refuse a file that cannot be written, before a model is loaded."""
         from recover.gate import model_card
 
         for path in filter(None, (self.junit, self.markdown)):
             folder = path.absolute().parent
             if path.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
-                raise InputError(f"{path} cannot be written: expected a file in a folder that is there; name another")
+                raise InputError(f"{path} cannot be written: expected a file in an existing folder; name another")
         if self.card:
             model_card.read(self.card)
         if self.github and (missing := [name for name in FOR_GITHUB if not os.environ.get(name)]):
             raise InputError(
-                f"--github needs ${' and $'.join(missing)}, which a GitHub step has; leave it out elsewhere"
+                f"--github needs ${' and $'.join(missing)}, which only a GitHub step has; leave it out elsewhere"
             )
 
     def write(self, decision: "Decision", result: "Result", path: Path | None) -> None:
-        """Write each form that was asked for."""
+        """Write the decision in each form that the user asked for."""
         from recover.checkpoints.files import write_text
-        from recover.gate import formats as forms
-        from recover.gate import model_card
+        from recover.gate import formats, model_card
 
         try:
             if self.junit:
-                write_text(self.junit, forms.junit(decision))
+                write_text(self.junit, formats.junit(decision))
             if self.markdown:
-                write_text(self.markdown, forms.markdown(decision))
+                write_text(self.markdown, formats.markdown(decision))
             if self.card:
                 model_card.write(self.card, decision, result)
             if self.github:
@@ -181,10 +182,12 @@ class DecisionFiles:
                     "exit_code": str(int(decision.exit_code)),
                     "result": str(path or ""),
                 }
-                _append("GITHUB_STEP_SUMMARY", forms.markdown(decision))
-                _append("GITHUB_OUTPUT", forms.outputs(outputs, f"end-{secrets.token_hex(16)}"))
+                _append("GITHUB_STEP_SUMMARY", formats.markdown(decision))
+                _append("GITHUB_OUTPUT", formats.outputs(outputs, f"end-{secrets.token_hex(16)}"))
         except OSError as error:
-            raise Undecided(f"the decision could not be written: {error}; free the place and decide again") from error
+            raise Undecided(
+                f"the decision could not be written: {error}; make the file writable and decide again"
+            ) from error
 
 
 def _append(variable: str, text: str) -> None:
@@ -196,7 +199,7 @@ def _append(variable: str, text: str) -> None:
 
 
 def _sizes(source: str | None, given: dict[str, Any]) -> list["Size"]:
-    """The prompt sets of a result, or those that would be asked."""
+    """The prompt sets of a result, or else of the options."""
     from recover.gate.decide import Size
 
     if source:
@@ -222,7 +225,7 @@ def policy() -> None:
 @policy.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def lint(files: Iterable[str]) -> None:
-    """Check FILE, a policy: "ok: N rules", or the place of its first fault."""
+    """Check FILE, a policy: prints "ok: N rules", or where its first fault is."""
     from recover.gate.policy import load_policy
 
     for file in files:

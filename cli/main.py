@@ -34,7 +34,7 @@ Exit codes: 0 done; 1 the restored model missed its target or its floor, or a ga
 """
 
 
-link = click.option("--link", is_flag=True, help="Make weight files in which nothing is restored hard links to the input's, to save space: whoever then writes into the one writes into the other.")  # fmt: skip
+link = click.option("--link", is_flag=True, help="Make weight files in which nothing is restored hard links to the input's, to save space. A later write into one of them changes both.")  # fmt: skip
 
 
 class Commands(click.Group):
@@ -48,7 +48,10 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (BrokenPipeError, EOFError) as error:  # click takes the one for exit code 1, the other for Ctrl-C
+        except (
+            BrokenPipeError,
+            EOFError,
+        ) as error:  # click would exit with 1 on the first, and take the second for Ctrl-C
             _unexpected(error)
 
 
@@ -61,15 +64,15 @@ def cli(ctx: click.Context) -> None:
     """Restore the alignment of a fine-tuned language model.
 
     recover-align ALIGNED TUNED copies a small, gradient-selected part of the aligned model's weights back into the
-    fine-tune, so that it refuses harmful requests again and keeps its task; it reports the harmful rate before and
-    after. It is short for recover-align restore.
+    fine-tune, so that it refuses harmful requests again and keeps its task. It reports the harmful rate before and
+    after. The command is short for recover-align restore.
     """
     if ctx.invoked_subcommand != "restore" and "WORLD_SIZE" in os.environ:
-        _alone(str(ctx.invoked_subcommand))
+        _require_one_process(str(ctx.invoked_subcommand))
 
 
-def _alone(command: str) -> None:
-    """Refuse to do one thing in several processes that know nothing of each other."""
+def _require_one_process(command: str) -> None:
+    """Refuse to run a command in several processes that do not share its work."""
     from recover.model import distributed
 
     with distributed.joined():
@@ -92,10 +95,10 @@ def _alone(command: str) -> None:
 @json_flag
 @quiet_flag
 def restore(as_json: bool, quiet: bool, **given: Any) -> None:
-    """Restore TUNED, a fine-tune of ALIGNED, and report before and after.
+    """Restore TUNED, a fine-tune of ALIGNED, and report the rates before and after.
 
-    Both are a Hugging Face directory or hub id, a .safetensors file, or a .pt/.pth/.bin state dict; TUNED may be a LoRA
-    adapter over ALIGNED. OUT is of TUNED's kind, or of ALIGNED's, merged, if TUNED is an adapter. OUT/recovery
+    Each is a Hugging Face directory or hub id, a .safetensors file, or a .pt/.pth/.bin state dict. TUNED may also be a
+    LoRA adapter over ALIGNED. OUT is of TUNED's kind, or of ALIGNED's, merged, if TUNED is an adapter. OUT/recovery
     (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers with a viewer.html to read
     them, and the patch that takes the restoration back.
     """
@@ -111,7 +114,7 @@ def restore(as_json: bool, quiet: bool, **given: Any) -> None:
             outcome = run_restoration(job, command=command_line(), notify=notify)
         if distributed.leads():
             show.result(outcome.result, as_json)
-            show.places(outcome)
+            show.paths(outcome)
     sys.exit(outcome.result.exit_code)
 
 
@@ -122,10 +125,10 @@ def restore(as_json: bool, quiet: bool, **given: Any) -> None:
 @json_flag
 @quiet_flag
 def evaluate(as_json: bool, quiet: bool, **given: Any) -> None:
-    """Rates of 1 to 3 checkpoints on the same prompts.
+    """Measure the rates of 1 to 3 checkpoints on the same prompts.
 
-    With two or three, the first is the aligned model, the second its fine-tune, the third the restored one; adapters lie
-    over the first. With --backend, MODEL is the name of a served model.
+    With two or three, the first is the aligned model, the second its fine-tune, the third the restored one. The first
+    is also the base of adapters. With --backend, MODEL is the name of a served model.
     """
     from recover.jobs.evaluate import run_evaluation
     from recover.jobs.request import EvaluateRequest
@@ -143,42 +146,45 @@ def evaluate(as_json: bool, quiet: bool, **given: Any) -> None:
 @cli.command()
 @click.argument("patch")
 @click.argument("tuned")
-@click.option("-o", "--out", required=True, metavar="OUT", help="Where the restored checkpoint goes.")
-@click.option("--aligned", metavar="PATH", help="The checkpoint under TUNED, if TUNED is an adapter.")
+@click.option("-o", "--out", required=True, metavar="OUT", help="Where to write the restored checkpoint.")
+@click.option(
+    "--aligned",
+    metavar="PATH",
+    help="The checkpoint under TUNED, if TUNED is an adapter that was restored as merged weights.",
+)
 @link
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 def apply(patch: str, tuned: str, out: str, aligned: str | None, link: bool, overwrite: bool) -> None:
-    """Put PATCH on TUNED: the restored checkpoint, exact to the bit.
+    """Apply PATCH to TUNED: gives the restored checkpoint, exact to the bit.
 
-    PATCH is a selection.safetensors or an output that holds one. TUNED must be the very checkpoint it was made for.
+    PATCH is a selection.safetensors or an output that holds one. TUNED must be the checkpoint that it was made for.
     """
-    _move("apply", patch, tuned, out, aligned, link, overwrite)
+    _use_patch("apply", patch, tuned, out, aligned, link, overwrite)
 
 
 @cli.command()
 @click.argument("patch")
 @click.argument("restored")
-@click.option("-o", "--out", required=True, metavar="OUT", help="Where the tuned checkpoint goes.")
+@click.option("-o", "--out", required=True, metavar="OUT", help="Where to write the tuned checkpoint.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 def revert(patch: str, restored: str, out: str, overwrite: bool) -> None:
-    """Take PATCH off RESTORED: the tuned checkpoint again, byte for byte."""
-    _move("revert", patch, restored, out, None, False, overwrite)
+    """Remove PATCH from RESTORED: gives the tuned checkpoint again, byte for byte."""
+    _use_patch("revert", patch, restored, out, None, False, overwrite)
 
 
-def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, link: bool, overwrite: bool) -> None:
-    from recover import Checkpoint
+def _use_patch(verb: str, patch: str, start: str, out: str, aligned: str | None, link: bool, overwrite: bool) -> None:
     from recover.checkpoints import patch as patches
-    from recover.checkpoints.pair import open_checkpoint
     from recover.checkpoints.publish import check_place, publish, reopened, staged, write_copy
 
-    checkpoint = open_checkpoint(start, base=open_checkpoint(aligned)) if aligned else Checkpoint.open(start)
-    place = Path(out)
-    check_place(place, [checkpoint.path, checkpoint.root, Path(patch)], overwrite)
-    moved = getattr(patches, verb)(patches.Patch.load(Path(patch)), checkpoint)
-    with staged(place) as staging:
-        write_copy(moved, staging, link=link)
-        reopened(moved, staging)
-        publish(staging, place)
+    loaded = patches.Patch.load(Path(patch))
+    checkpoint = patches.open_for(loaded, start, aligned)
+    target = Path(out)
+    check_place(target, [checkpoint.path, checkpoint.root, Path(patch)], overwrite)
+    patched = getattr(patches, verb)(loaded, checkpoint)
+    with staged(target) as staging:
+        write_copy(patched, staging, link=link)
+        reopened(patched, staging)
+        publish(staging, target)
     click.echo(f"wrote {out}", err=True)
 
 
@@ -186,9 +192,9 @@ def _move(verb: str, patch: str, start: str, out: str, aligned: str | None, link
 @click.argument("path", metavar="RESULT")
 @click.option("-f", "--format", "form", type=click.Choice(["html", "md", "json", "viewer"]), default="md", show_default=True, help="What to print.")  # fmt: skip
 def report(path: str, form: str) -> None:
-    """Render RESULT, a result.json, as HTML, Markdown, JSON or viewer on stdout.
+    """Print RESULT, a result.json or an output that holds one, as HTML, Markdown, JSON or viewer.
 
-    Of the OUT of a batch, finished or not, batch.html, batch.csv and batch.json are written anew too.
+    If RESULT is the OUT of a batch, finished or not, batch.html, batch.csv and batch.json are also written anew.
     """
     from recover.report import render as reports
     from recover.report import viewer
@@ -199,9 +205,9 @@ def report(path: str, form: str) -> None:
     if (Path(path) / "batch.json").is_file():
         report_batch(Path(path), form)
         return
-    place = find(Path(path))
-    pages: dict[str, Callable[[Any], str]] = {"html": reports.html, "md": reports.markdown, "json": dumps, "viewer": lambda r: viewer.html(r, viewer.read(r, place.parent))}  # fmt: skip
-    show.out(pages[form](load(place)))
+    result_path = find(Path(path))
+    pages: dict[str, Callable[[Any], str]] = {"html": reports.html, "md": reports.markdown, "json": dumps, "viewer": lambda r: viewer.html(r, viewer.read(r, result_path.parent))}  # fmt: skip
+    show.out(pages[form](load(result_path)))
 
 
 for command in (audit, batch, gate, judge, methods, policy, prompts):
@@ -212,7 +218,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads are slow
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run the command line; every way out has one of the exit codes of `recover.errors.Exit`."""
+    """Run the command line. Every way out has an exit code of `recover.errors.Exit`."""
     try:
         cli.main(argv, prog_name="recover-align", standalone_mode=False)
     except RecoverError as error:
@@ -226,14 +232,14 @@ def main(argv: list[str] | None = None) -> NoReturn:
         sys.exit(Exit.USAGE)
     except click.UsageError as error:
         _leave(f"{error.format_message().rstrip('.')}; see {error.ctx and error.ctx.command_path} --help", Exit.USAGE)
-    except Exception as error:  # a gate must fail closed, whatever went wrong
+    except Exception as error:  # an unknown error must not let a gate pass
         _unexpected(error)
     sys.exit(Exit.OK)
 
 
 def _leave(sentence: str, code: Exit) -> NoReturn:
-    told = "".join(c if c.isprintable() else " " for c in sentence)  # it may quote a file: no codes reach a terminal
-    click.echo(f"recover-align: {' '.join(told.split())}", err=True)
+    text = "".join(c if c.isprintable() else " " for c in sentence)  # it may quote a file with terminal codes
+    click.echo(f"recover-align: {' '.join(text.split())}", err=True)
     sys.exit(code)
 
 

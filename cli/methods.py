@@ -1,4 +1,4 @@
-"""The `methods` command: what there is to restore with."""
+"""The `methods` command: the restore methods."""
 
 import click
 
@@ -14,4 +14,4 @@ def methods() -> None:
         needs = " (needs --unaligned)" if about.unaligned else ""
         show.out(f"{name:11} {(METHODS[name].__doc__ or '').splitlines()[0]}\n")
         show.out(f"{'':11} reads {about.reads}{needs}; changes {about.changes}; source: {about.source}\n")
-    show.out("Others are named package.module:function. Options of a method: --option NAME=VALUE, see docs/cli.md.\n")
+    show.out("Your own method: package.module:function. Options of a method: --option NAME=VALUE, see docs/cli.md.\n")

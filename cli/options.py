@@ -1,4 +1,4 @@
-"""The options that commands share. Those of a request come from its fields, so that each is declared once."""
+"""Options that commands share. Options of a request are made from its fields, so that each is declared once."""
 
 import shlex
 import sys
@@ -20,8 +20,8 @@ quiet_flag = click.option("-q", "--quiet", is_flag=True, help="No progress bars.
 class RequestCommand(click.Command):
     """A command with an option for each field of a request of `recover.jobs.request`.
 
-    The options are made when they are first needed, since the request takes a while to import. Options in `first` come
-    before the others; fields in `without` have no option.
+    The options are made when they are first needed, since the import of the request is slow. Options in `first` come
+    before the others; fields in `without` get no option.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class RequestCommand(click.Command):
         """The command's own parameters, with the request's before --json."""
         if not self._is_complete:
             self._is_complete = True
-            place = next((i for i, p in enumerate(self._params) if p.name == "as_json"), len(self._params))
-            self._params[place:place] = self._options()
+            index = next((i for i, p in enumerate(self._params) if p.name == "as_json"), len(self._params))
+            self._params[index:index] = self._options()
         return self._params
 
     @params.setter
@@ -54,8 +54,8 @@ class RequestCommand(click.Command):
 
 def option_of(name: str, field: "FieldInfo") -> click.Option:
     """The option for a field of a request."""
-    shown: Any = field.json_schema_extra or {}
-    flags = [*filter(None, [shown.get("short")]), f"--{name.replace('_', '-')}", name]
+    display: Any = field.json_schema_extra or {}
+    flags = [*filter(None, [display.get("short")]), f"--{name.replace('_', '-')}", name]
     if field.annotation is bool:
         return click.Option(flags, is_flag=True, help=field.description)
     default = field.default or None
@@ -66,27 +66,27 @@ def option_of(name: str, field: "FieldInfo") -> click.Option:
         multiple=several,
         default=field.default if default is None or several else default,
         show_default=bool(default) or field.default == 0,
-        metavar=shown.get("metavar"),
+        metavar=display.get("metavar"),
         help=field.description,
     )
 
 
 def _click_type(field: "FieldInfo") -> "click.ParamType[Any]":
-    """Numbers with their bounds and choices are checked as the command is read; all else is the request's to check."""
-    kinds = [kind for kind in _members(field.annotation) if kind is not NoneType]
-    if get_origin(kinds[0]) is Literal and len(kinds) == 1:
-        return click.Choice(get_args(kinds[0]))
-    if kinds in ([int], [float]):
+    """The click type of a field. click checks choices and the bounds of numbers; the request checks everything else."""
+    types = [member for member in _members(field.annotation) if member is not NoneType]
+    if get_origin(types[0]) is Literal and len(types) == 1:
+        return click.Choice(get_args(types[0]))
+    if types in ([int], [float]):
         bounds = {
             name: getattr(part, name) for part in field.metadata for name in ("ge", "gt", "le") if hasattr(part, name)
         }
         low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le")
-        return click.IntRange(low, high) if kinds == [int] else click.FloatRange(low, high, min_open="gt" in bounds)
+        return click.IntRange(low, high) if types == [int] else click.FloatRange(low, high, min_open="gt" in bounds)
     return click.STRING
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
-    """The types that a union or a tuple is made of, or the type itself."""
+    """The member types of a union, the item type of a tuple, or the type itself."""
     if get_origin(annotation) in (Union, UnionType):
         return get_args(annotation)
     if get_origin(annotation) is tuple:
@@ -95,7 +95,7 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 
 def validated(model: Any, given: dict[str, Any]) -> Any:
-    """A command's options as one request. Options that were not given take their defaults."""
+    """A command's options as one request. Options without a value take their defaults."""
     from pydantic import ValidationError
 
     try:
@@ -104,11 +104,11 @@ def validated(model: Any, given: dict[str, Any]) -> Any:
         problem = error.errors()[0]
         option = "--" + str(problem["loc"][0]).replace("_", "-")
         message: str = problem["msg"]
-        if problem["type"] == "value_error":  # a whole sentence of ours
+        if problem["type"] == "value_error":  # our own message
             raise InputError(f"{option} {message.removeprefix('Value error, ')}") from error
         raise InputError(f"{option}: {message[0].lower()}{message[1:]}, found {problem['input']!r}") from error
 
 
 def command_line() -> str:
-    """The command as it was typed, for a shell."""
+    """The command as the user typed it, quoted for a shell."""
     return shlex.join(["recover-align", *sys.argv[1:]])

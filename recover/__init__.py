@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from recover.checkpoints.selection import Selection
     from recover.errors import InputError, RecoverError, Undecided
     from recover.evaluation.evaluate import evaluate
+    from recover.jobs.in_memory import RestoreCallback, restore_adapter
     from recover.jobs.request import Job
     from recover.jobs.restore import restore
     from recover.prompts.prompt_set import load_prompts
@@ -26,6 +27,7 @@ _HOMES = {
     "Job": "jobs.request",
     "Pair": "checkpoints.pair",
     "RecoverError": "errors",
+    "RestoreCallback": "jobs.in_memory",
     "Selection": "checkpoints.selection",
     "Undecided": "errors",
     "evaluate": "evaluation.evaluate",
@@ -33,6 +35,7 @@ _HOMES = {
     "load_task": "prompts.tasks",
     "recover": "search.loop",
     "restore": "jobs.restore",
+    "restore_adapter": "jobs.in_memory",
 }
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "Job",
     "Pair",
     "RecoverError",
+    "RestoreCallback",
     "Selection",
     "Undecided",
     "evaluate",
@@ -48,6 +52,7 @@ __all__ = [
     "load_task",
     "recover",
     "restore",
+    "restore_adapter",
 ]
 
 

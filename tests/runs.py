@@ -109,7 +109,7 @@ def make_result(sets: list[SetReport], names: tuple[str, ...] = NAMES) -> Result
 
 def write_rows(folder: Path, model: str, prompts: str, rows: list[JudgedAnswer]) -> None:
     """Writes a model's answers to a set, and the first judge's verdicts on them."""
-    files = answer_files.place(folder, model, prompts), answer_files.verdicts_place(folder, JUDGE, model, prompts)
+    files = answer_files.answers_path(folder, model, prompts), answer_files.verdicts_path(folder, JUDGE, model, prompts)
     for file, lines in zip(files, ([_said(row) for row in rows], [_ruled(row) for row in rows]), strict=True):
         file.unlink(missing_ok=True)
         answer_files.append(file, lines)

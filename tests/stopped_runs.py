@@ -62,7 +62,7 @@ def after(folder: Path, count: int, seconds: float) -> Callable[[], bool]:
 
 def main(arguments: list[str], times: int, rows: int, seed: int) -> None:
     """Run once to the end, then kill and run again, each time in a new folder."""
-    batched.ROWS = rows
+    batched.BATCH_ROWS = rows
     run(*arguments)  # in this very process, so that the forks need to import nothing
     gc.freeze()
     ended(started(arguments, Path("whole")))

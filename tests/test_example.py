@@ -10,7 +10,7 @@ from cli_pairs import run
 
 from recover import Pair, evaluate, load_prompts, load_task, recover
 from recover.results.schema import Summary
-from recover.search.loop import NOTHING, Recovery
+from recover.search.loop import NOTHING_LOST, Recovery
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EXPECTED = json.loads((EXAMPLES / "expected.json").read_text())
@@ -77,5 +77,6 @@ def test_a_fine_tune_that_still_refuses_is_written_as_it_is(tmp_path: Path) -> N
     state["model.layers.3.mlp.up_proj.weight"][0, :8] *= 1.01
     torch.save(state, tuned)
     assert run(EXAMPLES / "aligned.pt", tuned, "--config", EXAMPLES, "-o", out, "--limit", 20) == 0
-    assert json.loads((tmp_path / "out.pt.recovery" / "result.json").read_text())["restoration"]["stopped"] == NOTHING
+    restoration = json.loads((tmp_path / "out.pt.recovery" / "result.json").read_text())["restoration"]
+    assert restoration["stopped"] == NOTHING_LOST
     assert out.read_bytes() == tuned.read_bytes()

@@ -1,6 +1,7 @@
 """The shape of the code: imports point one way, files stay small, the public surface is what it says."""
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import recover
+from recover.search.methods import METHODS
 
 ROOT = Path(recover.__file__).parent
 CLI = Path(__file__).parents[1] / "cli"
@@ -76,13 +78,44 @@ def test_a_forbidden_import_is_seen(tmp_path: Path) -> None:
     assert forbidden("jobs", imports(module)) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """A function's parameters, without self and cls."""
+    given = function.args
+    names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return names[1:] if names[:1] in (["self"], ["cls"]) else names
+
+
+SOURCES = [*MODULES, *sorted(CLI.glob("*.py"))]
+OPTIONS_OF_METHODS = {method.__name__ for method in METHODS.values()}  # a method's own options are keyword parameters
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_modules_and_functions_are_short(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= 400
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno <= 80, node.name
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+            assert len(parameters(node)) <= 8 or node.name in OPTIONS_OF_METHODS, node.name
+
+
+def test_the_shared_parameters_of_methods_are_few() -> None:
+    for name, method in METHODS.items():
+        shared = [p for p in inspect.signature(method).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        assert len(shared) == 4, name
+
+
+def test_no_two_public_classes_or_constants_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            names = [node.name] if isinstance(node, ast.ClassDef) else []
+            if isinstance(node, ast.Assign):
+                names = [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+            for name in names:
+                if name[0].isupper() and len(name) > 1:
+                    homes.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
 
 
 def test_the_command_line_is_thin() -> None:

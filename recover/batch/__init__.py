@@ -1,1 +1,1 @@
-"""Many fine-tunes of one aligned model: the manifest, the workers, the account of them."""
+"""Many fine-tunes of one aligned model: the manifest, the workers, the overview."""

@@ -1,8 +1,8 @@
-"""Who runs the jobs of a batch: engines over one function, `performing.perform`. Add one by adding it to ENGINES.
+"""The engines that run the jobs of a batch, and the one for this machine: a process for each job.
 
-An engine takes jobs, how many of them run at a time (None: what it is used to) and how often a failed one is tried
-again. It yields a Started and an Ended for each job as they come, and is over when all are. Closing it stops what still
-runs.
+An engine calls one function, `worker.run_job`. Add an engine by adding it to ENGINES. It takes the jobs, how many of
+them run at a time (None: its own default) and how often a failed job is tried again. It yields a Started and an Ended
+for each job as they happen, and ends after the last. Closing it stops the jobs that still run.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from recover.batch.ray import ray
 from recover.batch.worker import Ended, Engine, Event, Started, run_job
 from recover.errors import InputError
 
-PRELOADED = (  # what every job imports
+PRELOADED_MODULES = (  # what every job imports
     "recover.batch.worker",
     "matplotlib.figure",
     "peft",
@@ -37,66 +37,69 @@ PRELOADED = (  # what every job imports
     "transformers.models.auto.tokenization_auto",
     "transformers.tokenization_utils_tokenizers",
 )
-GRACE = 30  # seconds for a process to end after its job
-In = ParamSpec("In")
-Out = TypeVar("Out")
+EXIT_TIMEOUT = 30  # seconds for a process to end after its job
+Params = ParamSpec("Params")
+Returned = TypeVar("Returned")
 
 
 @dataclass
-class _Worker:
-    """A process that runs one job."""
+class _JobProcess:
+    """A process that runs one job, and the pipe on which it sends the end."""
 
     process: BaseProcess
     pipe: Connection
     member: Member
-    since: float
-    tries: int  # that are left
+    started_at: float  # seconds of the monotonic clock
+    tries_left: int
 
 
 def local(members: Sequence[Member], jobs: int | None, retry: int) -> Generator[Event, None, None]:
-    """Processes on this machine, one a job, which share its threads. One that dies takes its own job with it."""
+    """Run jobs as processes of this machine, which share its threads. If a process dies, only its own job fails."""
     waiting = deque((member, retry) for member in members)
     jobs = max(1, min(jobs or 1, len(members)))
     threads = max(1, torch.get_num_threads() // jobs)
-    busy: list[_Worker] = []
+    running: list[_JobProcess] = []
     try:
-        while waiting or busy:
-            while waiting and len(busy) < jobs:
-                member, tries = waiting.popleft()
-                busy.append(_begin(member, tries, threads))
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                member, tries_left = waiting.popleft()
+                running.append(_begin(member, tries_left, threads))
                 yield Started(member.name)
-            worker, ended = _next(busy)
-            busy.remove(worker)
-            if ended.reason and worker.tries:
-                waiting.append((worker.member, worker.tries - 1))
+            worker, ended = _next(running)
+            running.remove(worker)
+            if ended.reason and worker.tries_left:
+                waiting.append((worker.member, worker.tries_left - 1))
             else:
                 yield ended
     finally:
-        for worker in busy:
+        for worker in running:
             _end(worker, 0)
 
 
-def apart(function: Callable[In, Out], *args: In.args, **kwargs: In.kwargs) -> Out:
-    """What a function returns or raises, called in a process of its own: what it loads does not stay in this one."""
+def in_own_process(function: Callable[Params, Returned], *args: Params.args, **kwargs: Params.kwargs) -> Returned:
+    """Call a function in a process of its own, so that this process does not keep what the call loads."""
     with ProcessPoolExecutor(1, _processes()) as pool:
-        with _unheard():
-            asked = pool.submit(function, *args, **kwargs)
-        return asked.result()
+        with _sigint_blocked():
+            future = pool.submit(function, *args, **kwargs)
+        return future.result()
 
 
 def _processes() -> BaseContext:
-    """Where processes come from: on Linux forks of one that has imported what jobs need, and done nothing else, so that
-    imports are paid once and their memory is shared. A fork of this process would hold its threads' locks."""
+    """How processes are started.
+
+    On Linux they are forks of a server process that has imported what jobs need and done nothing else: imports cost
+    time once and share their memory. A fork of this process would inherit locks that its threads hold.
+    """
     if sys.platform != "linux":
         return get_context("spawn")
     context = get_context("forkserver")
-    context.set_forkserver_preload([*PRELOADED])
+    context.set_forkserver_preload([*PRELOADED_MODULES])
     return context
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
-    """Processes that begin meanwhile do not hear Ctrl-C, which a terminal sends to all; this one does and ends them."""
+def _sigint_blocked() -> Iterator[None]:
+    """Let processes that start meanwhile ignore Ctrl-C, which a terminal sends to all. This one handles it for them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -104,65 +107,65 @@ def _unheard() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(member: Member, tries: int, threads: int) -> _Worker:
+def _begin(member: Member, tries_left: int, threads: int) -> _JobProcess:
     context: Any = _processes()
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, member, threads))
-    with _unheard():
+    our_end, their_end = context.Pipe()
+    process = context.Process(target=_work, args=(their_end, member, threads))
+    with _sigint_blocked():
         process.start()
-    theirs.close()  # so that the other end's death is seen here
-    return _Worker(process, ours, member, time.monotonic(), tries)
+    their_end.close()  # so that this process sees the other end close
+    return _JobProcess(process, our_end, member, time.monotonic(), tries_left)
 
 
-def _next(busy: Sequence[_Worker]) -> tuple[_Worker, Ended]:
-    """Wait for a worker that is done with its job, or dead."""
-    ready = connection.wait([worker.pipe for worker in busy])
-    worker = next(worker for worker in busy if worker.pipe in ready)
+def _next(running: Sequence[_JobProcess]) -> tuple[_JobProcess, Ended]:
+    """Wait for a process that has finished its job or died."""
+    ready = connection.wait([worker.pipe for worker in running])
+    worker = next(worker for worker in running if worker.pipe in ready)
     ended: Ended | None = None
     with contextlib.suppress(EOFError, OSError):
         ended = worker.pipe.recv()
-    _end(worker, GRACE)
-    lasted = time.monotonic() - worker.since
-    return worker, ended or Ended(worker.member.name, lasted, _death(worker.process.exitcode))
+    _end(worker, EXIT_TIMEOUT)
+    seconds = time.monotonic() - worker.started_at
+    return worker, ended or Ended(worker.member.name, seconds, _death_reason(worker.process.exitcode))
 
 
-def _end(worker: _Worker, grace: float) -> None:
-    """End a process that is not gone after so many seconds: a library may have left it a thread that does not end."""
+def _end(worker: _JobProcess, grace: float) -> None:
+    """Kill a process that has not ended after `grace` seconds: a library may have left a thread that never ends."""
     worker.process.join(grace)
     worker.process.kill()
     worker.process.join()
     worker.pipe.close()
 
 
-def _death(code: int | None) -> str:
+def _death_reason(code: int | None) -> str:
     if code == -signal.SIGKILL:
         return "its process was killed, as a system does that is out of memory; use fewer --jobs or a larger machine"
     return f"its process ended with exit code {code}; its log may tell more"
 
 
-# In the worker
+# In the process of a job
 
 
 def _work(pipe: Connection, member: Member, threads: int) -> None:
-    """Run a job, and send its end through a pipe."""
+    """Run a job, and send its end through the pipe."""
     threading.Thread(target=_die_with_the_batch, daemon=True).start()
     torch.set_num_threads(threads)
     pipe.send(run_job(member))
 
 
 def _die_with_the_batch() -> None:
-    """Nobody would hear of a job whose batch was killed, and the next batch would wait for its end."""
+    """End this process when the batch's process dies: nobody would read the result, and the next batch would wait."""
     parent = parent_process()
     if parent:
         connection.wait([parent.sentinel])
         os._exit(1)
 
 
-def _here(address: str | None) -> Engine:
-    """The engine on this machine, which is at no address."""
+def _local_engine(address: str | None) -> Engine:
+    """The engine for this machine, which takes no address."""
     if address:
         raise InputError(f"--address {address} is of a cluster, and this engine knows none; give --engine ray")
     return local
 
 
-ENGINES: dict[str, Callable[[str | None], Engine]] = {"local": _here, "ray": ray}  # by the address of a cluster
+ENGINES: dict[str, Callable[[str | None], Engine]] = {"local": _local_engine, "ray": ray}  # by the address of a cluster

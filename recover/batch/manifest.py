@@ -1,4 +1,4 @@
-"""A batch as people ask for it, a TOML file or a directory of checkpoints: read and checked whole, into jobs."""
+"""What a user asks of a batch: a TOML file or a directory of checkpoints, read and checked as a whole."""
 
 import contextlib
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recover.batch.overview import NAME
+from recover.batch.overview import JOB_NAME
 from recover.checkpoints.checkpoint import local_path
 from recover.checkpoints.pair import Pair, open_checkpoint
 from recover.checkpoints.publish import check_layout, check_place
@@ -25,31 +25,31 @@ from recover.prompts.prompt_set import load_prompts
 from recover.prompts.table_files import read_toml
 from recover.search import methods
 
-WEIGHTS = (".safetensors", ".pt", ".pth", ".bin")
-ITSELF = (  # files of a directory that is one model
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+MODEL_FILES = (  # a directory with one of these is itself a model
     "adapter_config.json",
     *(f"{name}{index}" for name in ("model.safetensors", "pytorch_model.bin") for index in ("", ".index.json")),
 )
-OURS = ("aligned", "out", "overwrite")  # options of `restore` that a batch sets itself
-READ_BESIDE = re.compile(  # a bare weights file: the configuration and the tokenizer
+BATCH_OPTIONS = ("aligned", "out", "overwrite")  # options of `restore` that a batch sets itself
+COMPANION_FILES = re.compile(  # what is read beside a bare weights file: the configuration and the tokenizer
     r"(config|generation_config|special_tokens_map|added_tokens|tokenizer.*|vocab.*|chat_template.*)\.\w+|merges\.txt|"
     r".*\.model"
 )
-TAKEN = re.compile(r"batch\..*|.*\.log")  # what the files of a batch are called
+RESERVED_NAMES = re.compile(r"batch\..*|.*\.log")  # of the files of a batch
 
 
 @dataclass(frozen=True)
 class Member:
-    """One job of a batch: what an engine hands to a worker. It holds paths and options, and nothing that is large.
+    """One job of a batch, as an engine passes it to a worker. It holds paths and options, and nothing large.
 
-    `place` is its own directory. Relative paths of the job are relative to `folder`; its output is absolute. `inputs`
-    tells everything that the result depends on, as JSON; `broken` why the checkpoint cannot be restored, as far as its
-    headers tell.
+    `directory` is the job's own. Relative paths of the job are relative to `folder`; its output is absolute. `inputs`
+    is JSON of everything that the result depends on. `broken` says why the checkpoint cannot be restored, as far as its
+    headers show; else it is None.
     """
 
     name: str
     job: Job
-    place: Path
+    directory: Path
     folder: Path
     inputs: str
     broken: str | None = None
@@ -62,19 +62,19 @@ class Member:
     @property
     def log(self) -> Path:
         """The job's log, beside its directory."""
-        return self.place.with_name(f"{self.name}.log")
+        return self.directory.with_name(f"{self.name}.log")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be done: an aligned model and its jobs."""
+class BatchPlan:
+    """An aligned model, and the jobs of its batch."""
 
     aligned: str
     members: Sequence[Member]
 
 
-class _File(BaseModel):
-    """The tables of a manifest; their options are checked job by job."""
+class _Manifest(BaseModel):
+    """The tables of a manifest. Their options are checked later, job by job."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -83,32 +83,32 @@ class _File(BaseModel):
     job: list[dict[str, Any]] = Field(min_length=1)
 
 
-def read(source: Path, out: Path, aligned: str | None = None) -> Plan:
-    """Read a manifest, or make one of a directory's checkpoints, and check all of it, before anything is loaded.
+def read(source: Path, out: Path, aligned: str | None = None) -> BatchPlan:
+    """Read a manifest, or make one from a directory's checkpoints, and check all of it before a model is loaded.
 
     `aligned` is for a directory. Raises InputError with every fault at once. A checkpoint that cannot be opened is no
-    fault: its job fails, and the others go on.
+    fault: its job fails, and the others run.
     """
     if source.is_dir():
         if aligned is None:
             raise InputError(f"{source} is a directory, which names no aligned model; give one with --aligned")
-        file, folder = _File(aligned=aligned, job=_listed(source.resolve(), aligned)), Path.cwd()
+        table, folder = _Manifest(aligned=aligned, job=_listed_jobs(source.resolve(), aligned)), Path.cwd()
     elif aligned is not None:
         raise InputError(f"--aligned is for a directory; {source} names the aligned model itself")
     else:
-        file, folder = _parsed(source), source.resolve().parent
-    place = out.absolute()
+        table, folder = _read_manifest(source), source.resolve().parent
+    directory = out.absolute()
     with contextlib.chdir(folder):
-        found = list(_checked(file, place))
-    faults = [one for one in found if isinstance(one, _Fault)]
+        checked = list(_check_jobs(table, directory))
+    faults = [one for one in checked if isinstance(one, _Fault)]
     if faults:
-        raise InputError(f"{source} has {len(faults)} fault{'s' * (len(faults) > 1)}: {'; '.join(_told(faults))}")
-    return Plan(file.aligned, [one for one in found if isinstance(one, Member)])
+        raise InputError(f"{source} has {len(faults)} fault{'s' * (len(faults) > 1)}: {'; '.join(_described(faults))}")
+    return BatchPlan(table.aligned, [one for one in checked if isinstance(one, Member)])
 
 
-def _parsed(source: Path) -> _File:
+def _read_manifest(source: Path) -> _Manifest:
     try:
-        return _File.model_validate(read_toml(source.read_text("utf-8"), "it"))
+        return _Manifest.model_validate(read_toml(source.read_text("utf-8"), "it"))
     except ValidationError as error:
         problem = first_problem(error)
     except (OSError, ValueError, InputError) as error:
@@ -119,24 +119,24 @@ def _parsed(source: Path) -> _File:
     )
 
 
-def _listed(folder: Path, aligned: str) -> list[dict[str, Any]]:
-    """A job for each checkpoint or adapter that lies in a directory, but for the aligned model."""
-    if any(place.name in ITSELF for place in folder.iterdir()):
+def _listed_jobs(folder: Path, aligned: str) -> list[dict[str, Any]]:
+    """A job for each checkpoint or adapter in a directory, except the aligned model."""
+    if any(path.name in MODEL_FILES for path in folder.iterdir()):
         raise InputError(f"{folder} is itself a checkpoint; give the directory that holds the fine-tunes")
-    there = [place for place in sorted(folder.iterdir()) if _is_checkpoint(place)]
-    tuned = [place for place in there if place != Path(aligned).resolve()]
+    checkpoints = [path for path in sorted(folder.iterdir()) if _is_checkpoint(path)]
+    tuned = [path for path in checkpoints if path != Path(aligned).resolve()]
     if not tuned:
         raise InputError(
-            f"{folder} holds no checkpoint; expected directories with weights, or {', '.join(WEIGHTS)} files"
+            f"{folder} holds no checkpoint; expected directories with weights, or {', '.join(WEIGHT_SUFFIXES)} files"
         )
-    return [{"name": place.name, "tuned": str(place)} for place in tuned]
+    return [{"name": path.name, "tuned": str(path)} for path in tuned]
 
 
-def _is_checkpoint(place: Path) -> bool:
-    """Whether a path looks like one; what is wrong with it is said when it is opened."""
-    if place.is_dir():
-        return any((place / name).is_file() for name in ("config.json", "adapter_config.json"))
-    return place.suffix in WEIGHTS and not place.name.startswith(".")
+def _is_checkpoint(path: Path) -> bool:
+    """Whether a path looks like a checkpoint. Faults inside it are found when it is opened."""
+    if path.is_dir():
+        return any((path / name).is_file() for name in ("config.json", "adapter_config.json"))
+    return path.suffix in WEIGHT_SUFFIXES and not path.name.startswith(".")
 
 
 # Checking
@@ -148,7 +148,7 @@ class _Fault:
     text: str
 
 
-def _told(faults: Sequence[_Fault]) -> Iterator[str]:
+def _described(faults: Sequence[_Fault]) -> Iterator[str]:
     """Each fault once, with the jobs that have it."""
     by_text: dict[str, list[str]] = {}
     for fault in faults:
@@ -157,28 +157,30 @@ def _told(faults: Sequence[_Fault]) -> Iterator[str]:
         yield f"job {few(jobs)}: {text}"
 
 
-def _checked(file: _File, out: Path) -> Iterator[Member | _Fault]:
+def _check_jobs(manifest: _Manifest, out: Path) -> Iterator[Member | _Fault]:
     """Every job, or what is wrong with it."""
-    names = Counter(str(table.get("name")) for table in file.job)
-    for place, table in enumerate(file.job, 1):
+    names = Counter(str(table.get("name")) for table in manifest.job)
+    for number, table in enumerate(manifest.job, 1):
         name = table.get("name")
-        if not isinstance(name, str) or not re.fullmatch(NAME, name) or TAKEN.fullmatch(name):
-            yield _Fault(f"number {place}", f"the name {name!r} cannot be a directory's; use letters, digits, - and _")
+        if not isinstance(name, str) or not re.fullmatch(JOB_NAME, name) or RESERVED_NAMES.fullmatch(name):
+            yield _Fault(f"number {number}", f"the name {name!r} cannot be a directory's; use letters, digits, - and _")
         elif names[name] > 1:
             yield _Fault(name, "two jobs have this name; each needs its own")
         else:
-            yield from _job(name, {**file.defaults, **table}, file.aligned, out)
+            yield from _check_job(name, {**manifest.defaults, **table}, manifest.aligned, out)
 
 
-def _job(name: str, table: Mapping[str, Any], aligned: str, out: Path) -> Iterator[Member | _Fault]:
-    """A job, or every fault of it that can be told."""
+def _check_job(name: str, table: Mapping[str, Any], aligned: str, out: Path) -> Iterator[Member | _Fault]:
+    """A job, or every fault of it that shows before a model is loaded."""
     options = {key: value for key, value in table.items() if key != "name"}
-    unknown = sorted(key for key in options if "_" in key or _field(key) not in Job.model_fields or key in OURS)
+    unknown = sorted(
+        key for key in options if "_" in key or _field(key) not in Job.model_fields or key in BATCH_OPTIONS
+    )
     for key in unknown:
         yield _Fault(name, f"there is no option {key}; expected the long options of restore, such as report-set")
-    known = {_field(key): _value(key, value) for key, value in options.items() if key not in unknown}
+    fields = {_field(key): _field_value(key, value) for key, value in options.items() if key not in unknown}
     try:
-        job = Job(aligned=aligned, **known)
+        job = Job(aligned=aligned, **fields)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False):
             yield _Fault(name, f"{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}")
@@ -186,42 +188,42 @@ def _job(name: str, table: Mapping[str, Any], aligned: str, out: Path) -> Iterat
     unreadable = [_Fault(name, text) for text in _unreadable(job, out)]
     yield from unreadable
     if not unknown and not unreadable:
-        place = out / name
-        job = job.model_copy(update={"out": place / f"restored{_suffix(job.tuned)}"})
-        yield Member(name, job, place, Path.cwd(), _inputs(job), _broken(job))
+        directory = out / name
+        job = job.model_copy(update={"out": directory / f"restored{_suffix(job.tuned)}"})
+        yield Member(name, job, directory, Path.cwd(), _inputs(job), _broken(job))
 
 
 def _field(option: str) -> str:
     return option.replace("-", "_")
 
 
-def _value(option: str, value: Any) -> Any:
+def _field_value(option: str, value: Any) -> Any:
     """An option's value as the command line would give it to the request."""
     if option == "benign" and value == "none":
         return None
     if option == "report-set" and isinstance(value, str):
         return [value]
     if option == "option" and isinstance(value, dict):
-        return {name: json.dumps(of) if isinstance(of, bool) else str(of) for name, of in value.items()}
+        return {name: json.dumps(v) if isinstance(v, bool) else str(v) for name, v in value.items()}
     return value
 
 
-def _directory(config: Path | None) -> None:
+def _check_config(config: Path | None) -> None:
     if config is not None and not config.is_dir():
         raise InputError(f"config: {config} is no directory; name the one with the configuration and the tokenizer")
 
 
 def _suffix(tuned: str) -> str:
-    """The output of a weights file is one of its kind."""
+    """The suffix of the output: that of the tuned weights file, or none for a directory."""
     return Path(tuned).suffix if Path(tuned).is_file() else ""
 
 
 def _unreadable(job: Job, out: Path) -> Iterator[str]:
-    """What is wrong with the files and names of a job, but for what its fine-tune holds."""
+    """What is wrong with the files and names of a job, apart from the contents of its fine-tune."""
     checks: list[Callable[[], object]] = [
         lambda: methods.parse_options(methods.get_method(job.method), job.option),
         lambda: methods.check_inputs(job.method, unaligned=job.unaligned is not None),
-        lambda: _directory(job.config),
+        lambda: _check_config(job.config),
         lambda: open_checkpoint(job.aligned, config=job.config),
         lambda: job.unaligned and open_checkpoint(job.unaligned, config=job.config),
         lambda: check_place(out, [local_path(job.aligned), local_path(job.tuned)], overwrite=True),
@@ -241,9 +243,11 @@ def _unreadable(job: Job, out: Path) -> Iterator[str]:
 
 
 def _broken(job: Job) -> str | None:
-    """Why the fine-tune cannot be restored, as its headers tell."""
+    """Why the fine-tune cannot be restored, as far as its headers show."""
     try:
-        check_layout(Pair.open(job.aligned, job.tuned, unaligned=job.unaligned, config=job.config).tuned)
+        pair = Pair.open(job.aligned, job.tuned, unaligned=job.unaligned, config=job.config, space=job.space)
+        check_layout(pair.tuned)
+        methods.check_space(job.method, pair.space)
     except RecoverError as error:
         return str(error)
     return None
@@ -253,33 +257,34 @@ def _broken(job: Job) -> str | None:
 
 
 def _inputs(job: Job) -> str:
-    """The options, checkpoints and prompts that a result is made from, as JSON: another text is another result."""
+    """The options, checkpoints and prompts that a result is made from, as JSON. Another text is another result."""
     loaded = load_request(job)
     parts = (loaded.task.capture, loaded.task.validation, loaded.task.report) if loaded.task else ()
-    seen = [load_prompts(name) for name in (job.harmful, "validate_harmful", job.general)]
-    home = Path(job.config) if job.config else None
-    told = {
+    search_sets = [load_prompts(name) for name in (job.harmful, "validate_harmful", job.general)]
+    config = Path(job.config) if job.config else None
+    contents = {
         "version": version("recover-align"),
         "options": job.model_dump(mode="json", exclude={"out", "overwrite"}),
-        "aligned": _files(local_path(job.aligned), home),
-        "tuned": _files(local_path(job.tuned), home),
-        "unaligned": _files(local_path(job.unaligned), home) if job.unaligned else None,
-        "prompts": [prompts.sha256 for prompts in (*loaded.sets, *parts, *seen)],
+        "aligned": _files(local_path(job.aligned), config),
+        "tuned": _files(local_path(job.tuned), config),
+        "unaligned": _files(local_path(job.unaligned), config) if job.unaligned else None,
+        "prompts": [prompts.sha256 for prompts in (*loaded.sets, *parts, *search_sets)],
         "judges": [judge.fingerprint for judge in loaded.judges],
         "calibration": _sha256(job.calibration),
         "chat_template": _sha256(job.chat_template),
     }
-    return json.dumps(told, indent=1, sort_keys=True) + "\n"
+    return json.dumps(contents, indent=1, sort_keys=True) + "\n"
 
 
-def _files(place: Path, home: Path | None) -> list[tuple[str, int, int]]:
-    """(name, size, time of the last change) of a checkpoint's files; a bare weights file's home counts too.
+def _files(path: Path, config: Path | None) -> list[tuple[str, int, int]]:
+    """(name, size, time of the last change in ns) of a checkpoint's files.
 
-    Their directory is told by the options, so that a manifest may move with all that it names.
+    For a bare weights file these include its configuration and tokenizer, from `config` or from beside it. Directories
+    are left out, so that a manifest can be moved together with the files that it names.
     """
-    files = [p for p in place.iterdir() if p.is_file()] if place.is_dir() else [place]
-    if not place.is_dir():
-        files += [p for p in (home or place.parent).iterdir() if READ_BESIDE.fullmatch(p.name)]
+    files = [p for p in path.iterdir() if p.is_file()] if path.is_dir() else [path]
+    if not path.is_dir():
+        files += [p for p in (config or path.parent).iterdir() if COMPANION_FILES.fullmatch(p.name)]
     return [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(files)]
 
 

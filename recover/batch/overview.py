@@ -1,4 +1,4 @@
-"""What is known of a batch: the schema `recover-align/batch/1`, and its forms: JSON, CSV, Markdown and HTML."""
+"""The overview of a batch: the schema `recover-align/batch/1`, and its forms JSON, CSV, Markdown and HTML."""
 
 import contextlib
 import csv
@@ -16,9 +16,9 @@ from recover.report import render
 from recover.report.numbers import NONE, duration, percent, sanitise
 from recover.results.schema import Result, Tool, load
 
-FILE = "batch.json"
-NAME = r"\w[\w.+-]{0,99}"  # of a job: one part of a path, that hides nowhere and leads nowhere else
-Status = Literal["done", "failed", "skipped", "pending"]
+BATCH_FILE = "batch.json"
+JOB_NAME = r"\w[\w.+-]{0,99}"  # one part of a path: not hidden, and inside its directory
+JobStatus = Literal["done", "failed", "skipped", "pending"]
 
 
 class _Part(BaseModel):
@@ -26,21 +26,21 @@ class _Part(BaseModel):
 
 
 class JobEntry(_Part):
-    """One job: done now, failed, skipped because its result was there, or pending. What is unknown is None."""
+    """One job: done in this run, failed, skipped because its result was there, or pending. Unknown values are None."""
 
-    name: Annotated[str, Field(pattern=f"^{NAME}$")]
-    key: str  # the hash of what its result is made from
-    status: Status
+    name: Annotated[str, Field(pattern=f"^{JOB_NAME}$")]
+    key: str  # the hash of the inputs of its result
+    status: JobStatus
     exit_code: int | None = None
-    result: Annotated[str, Field(pattern=f"^{NAME}(/{NAME})*$")] | None = (
-        None  # the place of its result.json, from the batch's directory
+    result: Annotated[str, Field(pattern=f"^{JOB_NAME}(/{JOB_NAME})*$")] | None = (
+        None  # the path of its result.json, relative to the batch's directory
     )
     seconds: float | None = None
     reason: str | None = None
 
 
 class Batch(_Part):
-    """A batch as it stands. Its exit code is the worst, which is the highest, of those that are known."""
+    """The state of a batch. Its exit code is the worst known one of its jobs, which is the highest."""
 
     schema_: Literal["recover-align/batch/1"] = Field(
         default="recover-align/batch/1", validation_alias="schema", serialization_alias="schema"
@@ -52,10 +52,10 @@ class Batch(_Part):
 
     @property
     def exit_code(self) -> int:
-        """The worst of the members' exit codes."""
+        """The worst of the jobs' exit codes."""
         return max((entry.exit_code or 0 for entry in self.jobs), default=0)
 
-    def count(self, *statuses: Status) -> int:
+    def count(self, *statuses: JobStatus) -> int:
         """How many jobs have one of these statuses."""
         return sum(entry.status in statuses for entry in self.jobs)
 
@@ -63,9 +63,9 @@ class Batch(_Part):
     def headline(self) -> str:
         """How the jobs ended, in one sentence."""
         parts = ((self.count("done", "skipped"), "with a result"), (self.count("failed"), "failed"))
-        rest = self.count("pending")
-        told = [f"{number} {word}" for number, word in (*parts, (rest, "not run")) if number]
-        return f"{len(self.jobs)} fine-tunes of {sanitise(self.aligned)}: {', '.join(told)}."
+        pending = self.count("pending")
+        counts = [f"{number} {word}" for number, word in (*parts, (pending, "not run")) if number]
+        return f"{len(self.jobs)} fine-tunes of {sanitise(self.aligned)}: {', '.join(counts)}."
 
 
 def dumps(batch: Batch) -> str:
@@ -76,12 +76,14 @@ def dumps(batch: Batch) -> str:
 def read(folder: Path) -> Batch:
     """Read the batch.json of a directory. Raises InputError if it is none."""
     try:
-        return Batch.model_validate_json((folder / FILE).read_bytes())
+        return Batch.model_validate_json((folder / BATCH_FILE).read_bytes())
     except OSError as error:
         problem = error.strerror or str(error)
     except ValidationError as error:
         problem = first_problem(error)
-    raise InputError(f"{folder / FILE} is no record of a batch: {problem}; give the --out of a batch of this version")
+    raise InputError(
+        f"{folder / BATCH_FILE} is no record of a batch: {problem}; give the --out of a batch of this version"
+    )
 
 
 # The numbers of a batch
@@ -89,11 +91,11 @@ def read(folder: Path) -> Batch:
 
 @dataclass(frozen=True)
 class Line:
-    """One job with the numbers of its result; what is unknown is None."""
+    """One job with the numbers of its result. Unknown values are None."""
 
     entry: JobEntry
     harmful: tuple[float | None, float | None, float | None] = (None, None, None)  # aligned, tuned, restored
-    over_refusal: float | None = None  # of the restored model, like those that follow
+    over_refusal: float | None = None  # of the restored model, like the fields below
     retention: float | None = None
     share: float | None = None
 
@@ -133,29 +135,30 @@ HEADER = (
 
 def lines(batch: Batch, folder: Path) -> list[Line]:
     """All jobs, the worst first: failed ones, missed ones, then by the restored harmful rate; pending ones last."""
-    return sorted((_line(entry, folder) for entry in batch.jobs), key=_goodness)
+    return sorted((_line(entry, folder) for entry in batch.jobs), key=_worst_first)
 
 
 def _line(entry: JobEntry, folder: Path) -> Line:
-    with contextlib.suppress(InputError):  # a result that was taken away since then is unknown
+    with contextlib.suppress(InputError):  # a result that was removed since is unknown
         if entry.result:
             return _numbers(entry, load(folder / entry.result))
     return Line(entry)
 
 
-def _numbers(entry: JobEntry, found: Result) -> Line:
-    summary = found.summary
+def _numbers(entry: JobEntry, result: Result) -> Line:
+    summary = result.summary
     aligned, tuned, restored = (summary.harmful.get(name) for name in ("aligned", "tuned", "restored"))
     return Line(
         entry,
         (aligned, tuned, restored),
         summary.over_refusal.get("restored"),
         summary.task_retention,
-        found.restoration.fraction if found.restoration else None,
+        result.restoration.fraction if result.restoration else None,
     )
 
 
-def _goodness(line: Line) -> tuple[bool, int, float, str]:
+def _worst_first(line: Line) -> tuple[bool, int, float, str]:
+    """The key that sorts the worst line first."""
     code, harmful = line.entry.exit_code, line.harmful[2]
     return code is None, -(code or 0), math.inf if harmful is None else -harmful, line.entry.name
 
@@ -165,33 +168,33 @@ def _goodness(line: Line) -> tuple[bool, int, float, str]:
 
 def write(batch: Batch, folder: Path) -> None:
     """Write batch.csv, batch.html and batch.json into a batch's directory."""
-    found = lines(batch, folder)
-    render.save(folder, {"batch.csv": table(found), "batch.html": html(batch, found), FILE: dumps(batch)})
+    rows = lines(batch, folder)
+    render.save(folder, {"batch.csv": table(rows), "batch.html": html(batch, rows), BATCH_FILE: dumps(batch)})
 
 
-def table(found: Sequence[Line]) -> str:
-    """The lines as CSV; rates are fractions, and what is unknown is empty."""
+def table(rows: Sequence[Line]) -> str:
+    """The lines as CSV. Rates are fractions; unknown values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     rates = ["harmful_aligned", "harmful_tuned", "harmful_restored", "over_refusal", "task_retention", "restored"]
     writer.writerow(["name", "status", "exit_code", *rates, "seconds", "result", "reason"])
-    for line in found:
+    for line in rows:
         entry = line.entry
-        reason = sanitise(entry.reason or "").lstrip("=+-@ ")  # which a spreadsheet would take for a formula
+        reason = sanitise(entry.reason or "").lstrip("=+-@ ")  # else a spreadsheet reads a formula
         writer.writerow([entry.name, entry.status, entry.exit_code, *line.numbers, entry.seconds, entry.result, reason])
     return text.getvalue()
 
 
-def markdown(batch: Batch, found: Sequence[Line]) -> str:
+def markdown(batch: Batch, rows: Sequence[Line]) -> str:
     """The lines as Markdown."""
     reasons = [
-        f"- {render.md(sanitise(f'{line.entry.name}: {line.entry.reason}'))}" for line in found if line.entry.reason
+        f"- {render.md(sanitise(f'{line.entry.name}: {line.entry.reason}'))}" for line in rows if line.entry.reason
     ]
-    parts = [f"**{render.md(batch.headline)}**", render.md_table(HEADER, [line.cells for line in found])]
+    parts = [f"**{render.md(batch.headline)}**", render.md_table(HEADER, [line.cells for line in rows])]
     return "\n\n".join([*parts, *(["\n".join(reasons)] if reasons else [])]) + "\n"
 
 
-def html(batch: Batch, found: Sequence[Line]) -> str:
+def html(batch: Batch, rows: Sequence[Line]) -> str:
     """The overview as one page that loads nothing."""
     from markupsafe import Markup
 
@@ -199,9 +202,9 @@ def html(batch: Batch, found: Sequence[Line]) -> str:
     return render.render(
         "batch.html.j2",
         batch=batch,
-        lines=found,
+        lines=rows,
         header=HEADER,
-        points=[line for line in found if line.harmful[1] is not None and line.harmful[2] is not None],
+        points=[line for line in rows if line.harmful[1] is not None and line.harmful[2] is not None],
         script=Markup(script),  # noqa: S704, the package's own file
         script_hash=render.content_hash(script),
     )

@@ -1,7 +1,7 @@
-"""The jobs of a batch on a Ray cluster: one actor a device, each a process that runs one job after another.
+"""The jobs of a batch on a Ray cluster: one actor for each device, a process that runs one job after another.
 
-Ray is an extra and imported late. What travels is a Member and an Ended, which hold paths and plain values: the nodes
-of a cluster read models and write results on a file system that they share.
+Ray is an extra and is imported late. Only a Member and an Ended travel between nodes, and they hold paths and plain
+values: the nodes of a cluster read models and write results on a file system that they share.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from recover.batch.worker import Ended, Engine, Event, Started, run_job
 from recover.errors import InputError, Undecided
 
 PACKAGE = "recover-align"
-RESTARTS = 3  # of a job whose worker dies: the nodes of a cluster come and go, and the job need not be to blame
-OWN: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 100 << 20}  # messages are short
-PATIENCE = 10.0  # seconds that a cluster has to answer
-QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}  # each job has a log of its own
+RESTARTS = 3  # of a job whose worker dies: nodes of a cluster come and go, so the job may not be the cause
+LOCAL_CLUSTER: dict[str, Any] = {"include_dashboard": False, "object_store_memory": 100 << 20}  # messages are short
+CONNECT_TIMEOUT = 10.0  # seconds that a cluster has to answer
+RAY_LOGGING: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}  # each job has a log of its own
 
 
 def ray(address: str | None = None) -> Engine:
-    """The engine on the cluster at `address`, or on one that this machine has as long as the batch runs.
+    """The engine for the cluster at `address`, or for a cluster on this machine that ends with the batch.
 
     Raises InputError if Ray is not installed.
     """
@@ -43,49 +43,50 @@ def ray(address: str | None = None) -> Engine:
 
 
 @dataclass(frozen=True)
-class _Call:
-    """What an actor is at: a job, with the tries that are left for it, or at first no job, but telling its version."""
+class _ActorCall:
+    """A call that an actor is running: a job, or without a member the question for its version."""
 
     actor: Any
     member: Member | None = None
-    tries: int = 0
-    since: float = 0.0
+    tries_left: int = 0
+    started_at: float = 0.0  # seconds of the monotonic clock
 
 
 def _run(
     library: Any, address: str | None, members: Sequence[Member], jobs: int | None, retry: int
 ) -> Generator[Event, None, None]:
-    """As many actors as the cluster has devices, but no more than `jobs`. One that waits for its device has no job."""
+    """Run jobs on as many actors as the cluster has devices, at most `jobs`. An actor without a device gets no job."""
     if not members:
         return
     waiting = deque((member, retry) for member in members)
     with _cluster(library, address), _actors(library, min(jobs or len(members), len(members))) as actors:
-        calls = {actor.version.remote(): _Call(actor) for actor in actors}
+        calls = {actor.version.remote(): _ActorCall(actor) for actor in actors}
         while waiting or any(call.member for call in calls.values()):
             (future,), _ = library.wait(list(calls))
             call = calls.pop(future)
             if call.member is None:
                 _check_version(library, future)
-            elif (ended := _ended(library, future, call.member, call.since)).reason and call.tries:
-                waiting.append((call.member, call.tries - 1))
+            elif (ended := _ended(library, future, call.member, call.started_at)).reason and call.tries_left:
+                waiting.append((call.member, call.tries_left - 1))
             else:
                 yield ended
             if waiting:
-                member, tries = waiting.popleft()
-                calls[call.actor.perform.remote(member)] = _Call(call.actor, member, tries, time.monotonic())
+                member, tries_left = waiting.popleft()
+                future = call.actor.run_job.remote(member)
+                calls[future] = _ActorCall(call.actor, member, tries_left, time.monotonic())
                 yield Started(member.name)
 
 
 @contextlib.contextmanager
 def _cluster(library: Any, address: str | None) -> Iterator[None]:
-    """Be connected to a cluster; a connection that this process has already is left as it is."""
+    """Connect to a cluster, and disconnect at the end. A connection that this process already has is left open."""
     if library.is_initialized():
         yield
         return
-    with contextlib.redirect_stdout(sys.stderr):  # Ray prints what befalls a worker, and stdout is for results
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints news of its workers, and stdout is for results
         try:
             _connect(library, address)
-        except Exception as error:  # the very class that Ray raises where a cluster does not start in time
+        except Exception as error:  # what Ray raises if a cluster does not start in time is a plain Exception
             where = f"at {address}" if address else "on this machine"
             raise Undecided(
                 f"there is no Ray cluster {where} ({error}); give the --address of one that runs"
@@ -97,48 +98,48 @@ def _cluster(library: Any, address: str | None) -> Iterator[None]:
 
 
 def _connect(library: Any, address: str | None) -> None:
-    """Connect to a cluster, or begin one, which Ray's token keeps others out of."""
+    """Connect to a cluster, or start one, which only holders of Ray's token can use."""
     if not address:
-        library.init("local", **OWN, **QUIET)
+        library.init("local", **LOCAL_CLUSTER, **RAY_LOGGING)
         return
     if address != "auto":
         host, _, port = address.removeprefix("ray://").rpartition(":")
-        socket.create_connection((host, int(port)), PATIENCE).close()  # Ray would try for many minutes
-    library.init(address, **QUIET)
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()  # Ray would try for many minutes
+    library.init(address, **RAY_LOGGING)
 
 
 @contextlib.contextmanager
-def _actors(library: Any, most: int) -> Iterator[list[Any]]:
-    """One actor for each device of the cluster, a processor being one where there is no other; ended at the end."""
-    there = library.cluster_resources()
-    kind = "GPU" if there.get("GPU") else "CPU"
-    options = {f"num_{kind.lower()}s": 1, "max_restarts": -1, "max_task_retries": RESTARTS}
-    actor = library.remote(**options)(_Worker)
-    actors = [actor.remote() for _ in range(max(1, min(most, int(there.get(kind, 1)))))]
+def _actors(library: Any, limit: int) -> Iterator[list[Any]]:
+    """Start an actor for each GPU of the cluster, or for each CPU if it has none; at most `limit`. Kill them after."""
+    resources = library.cluster_resources()
+    device = "GPU" if resources.get("GPU") else "CPU"
+    options = {f"num_{device.lower()}s": 1, "max_restarts": -1, "max_task_retries": RESTARTS}
+    actor_class = library.remote(**options)(_Actor)
+    actors = [actor_class.remote() for _ in range(max(1, min(limit, int(resources.get(device, 1)))))]
     try:
         yield actors
     finally:
-        for one in actors:
-            library.kill(one)
+        for actor in actors:
+            library.kill(actor)
 
 
 def _check_version(library: Any, future: Any) -> None:
-    """Undecided unless an actor is there and has this version of the package: another would give other results."""
+    """Raise Undecided unless an actor answers and has this version of the package: another may give other results."""
     try:
-        found = library.get(future)
+        installed = library.get(future)
     except library.exceptions.RayError as error:
         problem = str(error).strip().splitlines()[-1]
     else:
-        if found == version(PACKAGE):
+        if installed == version(PACKAGE):
             return
-        problem = f"it has {PACKAGE} {found}"
+        problem = f"it has {PACKAGE} {installed}"
     raise Undecided(
         f"a worker of the Ray cluster cannot be used: {problem}; install {PACKAGE} {version(PACKAGE)} on every node"
     )
 
 
-def _ended(library: Any, future: Any, member: Member, since: float) -> Ended:
-    """How a job ended, the death of its worker included."""
+def _ended(library: Any, future: Any, member: Member, started_at: float) -> Ended:
+    """How a job ended; the death of its worker is an end too."""
     try:
         ended: Ended = library.get(future)
     except library.exceptions.RayTaskError as error:
@@ -147,14 +148,14 @@ def _ended(library: Any, future: Any, member: Member, since: float) -> Ended:
         reason = f"its worker died {RESTARTS + 1} times, as one does that is out of memory; its log may tell more"
     else:
         return ended
-    return Ended(member.name, time.monotonic() - since, reason)
+    return Ended(member.name, time.monotonic() - started_at, reason)
 
 
 # On a node
 
 
-class _Worker:
-    """What an actor does; its process imports everything once."""
+class _Actor:
+    """What an actor does. Its process imports everything once."""
 
     def version(self) -> str:
         return version(PACKAGE)

@@ -1,13 +1,12 @@
-"""PEFT adapters over a full checkpoint: `tuned = aligned + delta`, one tensor at a time, never the whole model.
+"""PEFT adapters merged into their base, as weights of the whole model.
 
-peft itself reads the adapter and computes the deltas, on a model whose own weights stay on the meta device.
+An adapter of plain LoRA layers is merged one matrix at a time, when the matrix is first read. Every other adapter is
+merged at once, by peft, in a copy of the base in fp32. Values are rounded once, to the base's dtype. A merged matrix is
+computed once and kept in an unnamed temporary file, so no second model stays in memory.
 """
 
-import contextlib
-import copy
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,133 +15,179 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recover.checkpoints.adapter_space import (
+    ADAPTER,
+    BASE_PRESERVING_INITS,
+    load_tensors,
+    open_adapter_files,
+    owners_by_parameter,
+    peft_type,
+    quiet_peft,
+    read_config,
+    without_marks,
+)
 from recover.checkpoints.architecture import skeleton
-from recover.checkpoints.checkpoint import Checkpoint, canonical
+from recover.checkpoints.checkpoint import Checkpoint, Override, canonical, held_on_disk, same_bits
 from recover.errors import InputError
 
-KEPT_BASE = ("gaussian", "eva", "orthogonal")  # initialisations of peft that leave the base weights as they are
+LORA_FACTORS = ("lora_A", "lora_B")
 
 
-def over(base: Checkpoint, adapter: Path) -> Checkpoint:
-    """The tuned checkpoint that a LoRA adapter makes of `base`: base's entries, merged values computed when read.
+def over(base: Checkpoint, folder: Path) -> Checkpoint:
+    """The tuned checkpoint that an adapter makes of `base`: the base's entries with merged values.
 
-    Merged in fp32 and rounded once to the base's dtype. InputError if the adapter is of another kind or another base.
+    Raises InputError if peft cannot merge the adapter, if it was trained on another base, or if the base's files cannot
+    hold the result.
     """
+    config = read_config(folder)
+    if reason := _not_mergeable(config):
+        raise InputError(f"{folder} {reason}")
+    files = open_adapter_files(folder)
+    merged = _lora_overrides(base, folder, files) if _is_plain_lora(config) else None
+    if merged is None:
+        merged = _merged_at_once(base, folder)
+    if not merged:
+        raise InputError(f"{folder} changes no weight of {base.path}, so there is nothing to restore")
+    tuned = replace(base.with_overrides(merged), path=folder, extras=(folder,))
+    has_tokenizer = (folder / "tokenizer_config.json").is_file()
+    return replace(tuned, home=folder if has_tokenizer else base.home, settings=base.settings or base.home)
+
+
+def _not_mergeable(config: Any) -> str | None:
+    """Why peft cannot merge an adapter into weights, as the end of a sentence; None if its configuration allows it."""
+    if config.is_prompt_learning or peft_type(config) == "ADAPTION_PROMPT":
+        return (
+            f"is of the type {peft_type(config)}: it adds to the prompt and changes no weight, so there is nothing to "
+            "restore"
+        )
+    init = getattr(config, "init_lora_weights", True)
+    if isinstance(init, str) and init not in BASE_PRESERVING_INITS:
+        return (
+            f"has the initialisation {init}, a changed base, which recover-align does not merge; merge it with peft "
+            "and name the result"
+        )
+    return None
+
+
+# Plain LoRA: one matrix at a time
+
+
+def _is_plain_lora(config: Any) -> bool:
+    """Whether the configuration asks for LoRA factors alone, beside weights of linear layers."""
+    extras = ("lora_bias", "trainable_token_indices", "target_parameters", "modules_to_save", "layer_replication")
+    return peft_type(config) == "LORA" and config.bias == "none" and not any(getattr(config, e, None) for e in extras)
+
+
+def _lora_overrides(base: Checkpoint, folder: Path, files: Checkpoint) -> Mapping[str, Override] | None:
+    """For each adapted weight, the function that merges it; None if a layer is more than a plain linear one."""
     from peft.tuners.lora import LoraLayer
-    from peft.utils import ModulesToSaveWrapper
 
-    model = _skeleton(base, adapter)
-    overrides: dict[str, Callable[[Tensor], Tensor]] = {}
-    for path, module in model.named_modules():
-        name = canonical(path) + ".weight"
-        if isinstance(module, LoraLayer):
-            overrides[name] = partial(_merge, module)
-        elif isinstance(module, ModulesToSaveWrapper):
-            for key, value in module.modules_to_save["default"].named_parameters():
-                overrides[f"{canonical(path)}.{key}"] = partial(_replace, value.detach())
-    absent = [n for n in overrides if n not in base.entries]
-    if absent or not overrides:
-        raise _unfit(adapter, base, f"it adapts {', '.join(absent[:3]) or 'nothing'}")
-    tuned = replace(base.with_overrides(overrides), path=adapter, extras=(adapter,))
-    has_tokenizer = (adapter / "tokenizer_config.json").is_file()
-    return replace(tuned, home=adapter if has_tokenizer else base.home, settings=base.settings or base.home)
-
-
-def _unfit(adapter: Path, base: Checkpoint, reason: str) -> InputError:
-    text = " ".join(reason.split())[:240]
-    return InputError(f"the adapter {adapter} does not fit {base.path}: {text}; name the model it was trained on")
-
-
-def _skeleton(base: Checkpoint, adapter: Path) -> nn.Module:
-    """The base's architecture on the meta device with the adapter's real weights in it."""
-    from peft import PeftConfig, get_peft_model
-    from peft.utils import load_peft_weights, set_peft_model_state_dict
-
-    try:
-        with _quiet():
-            config = PeftConfig.from_pretrained(str(adapter))
-            kind = str(config.peft_type).removeprefix("PeftType.")
-            if kind != "LORA":
-                raise InputError(f"{adapter} is no LoRA adapter but of the kind {kind}; recover-align reads LoRA only")
-            if more := _more_than_factors(config):
-                raise InputError(
-                    f"{adapter} has {more}, which are not merged here; merge it with peft and name the result"
-                )
-            config.inference_mode = True
-            config.init_lora_weights = False
-            model: nn.Module = get_peft_model(skeleton(base), config)
-            _materialise(model)
-            report = set_peft_model_state_dict(model, load_peft_weights(str(adapter), device="cpu"))
-    except InputError:
-        raise
-    except Exception as error:  # peft raises many kinds for a file that does not fit
-        raise _unfit(adapter, base, str(error) or type(error).__name__) from error
-    lost = [n for n, p in model.named_parameters() if not p.is_meta and not bool(torch.isfinite(p).all())]
-    if lost or report.unexpected_keys:
-        found = f"{len(lost)} weights lacking or not finite, {len(report.unexpected_keys)} unknown"
-        raise _unfit(adapter, base, found)
-    return model
-
-
-def _more_than_factors(config: Any) -> str | None:
-    """What an adapter changes beside adding products of its factors to weights, in words: it would be lost."""
-    start = config.init_lora_weights
-    found = {
-        f"the initialisation {start}, a changed base": isinstance(start, str) and start not in KEPT_BASE,
-        "trained biases": config.bias != "none" or getattr(config, "lora_bias", False),
-        "trained tokens": bool(getattr(config, "trainable_token_indices", None)),
+    model, owners = owners_by_parameter(base, folder, files)
+    if not all(any(factor in p.split(".") for factor in (*LORA_FACTORS, "lora_magnitude_vector")) for p in owners):
+        return None
+    tensors = {entry.key: files.tensor(name).float() for name, entry in files.entries.items()}
+    load_tensors(model, tensors, folder, base.path)
+    layers = {
+        without_marks(f"{path}.weight"): module
+        for path, module in model.named_modules()
+        if isinstance(module, LoraLayer)
     }
-    return next((words for words, there in found.items() if there), None)
-
-
-def _materialise(model: nn.Module) -> None:
-    """Give the adapter's own weights memory, filled with NaN so that one which is not loaded shows."""
-    for path, module in model.named_modules():
-        if "lora_" in path or ".modules_to_save" in path:
-            for name, value in module.named_parameters(recurse=False):
-                empty = torch.full_like(value, torch.nan, device="cpu")
-                setattr(module, name, nn.Parameter(empty, requires_grad=False))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """peft warns of missing base weights, which are left out on purpose here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.getLogger("peft").setLevel(logging.ERROR)
-        yield
-
-
-def _replace(value: Tensor, original: Tensor) -> Tensor:
-    if value.shape != original.shape:
-        raise InputError(f"the adapter holds a tensor of shape {list(value.shape)}, ALIGNED {list(original.shape)}")
-    return value.to(original.dtype)
+    if not layers.keys() <= base.entries.keys():
+        return None  # a tied head, or a weight that transformers builds from others
+    return {name: once(partial(_merge, module)) for name, module in layers.items()}
 
 
 @torch.no_grad()
 def _merge(layer: Any, original: Tensor) -> Tensor:
     """The merged weight of one LoRA layer, computed by peft in fp32 and rounded to the original's dtype."""
-    single = copy.deepcopy(layer).float() if not _plain(layer) else layer
-    if single is layer:
-        (name,) = layer.lora_A.keys()
-        return (original.float() + _float_delta(layer, name)).to(original.dtype)
-    base = single.get_base_layer()
-    copied = original.to(torch.float32, copy=True)  # peft adds to it in place, and `original` is a view of the file
-    base.weight = nn.Parameter(copied, requires_grad=False)
-    single.merge(safe_merge=False)
-    merged: Tensor = base.weight.detach()
+    if not any(getattr(layer, "lora_variant", {}).values()):
+        delta: Tensor = layer.get_delta_weight(ADAPTER)
+        return (original.float() + delta).to(original.dtype)
+    base_layer = layer.get_base_layer()
+    meta, copied = base_layer.weight, original.to(torch.float32, copy=True)  # peft adds to it in place
+    base_layer.weight = nn.Parameter(copied, requires_grad=False)
+    layer.merge(safe_merge=False)
+    merged: Tensor = base_layer.weight.detach()
+    layer.merged_adapters.clear()
+    base_layer.weight = meta
     return merged.to(original.dtype)
 
 
-def _plain(layer: Any) -> bool:
-    """Whether the delta does not depend on the base weight (everything but DoRA and its like)."""
-    return bool(layer.lora_A) and not any(layer.lora_variant.values()) if hasattr(layer, "lora_variant") else False
+def once(function: Override) -> Override:
+    """An override that is computed at its first call, and kept in an unnamed temporary file."""
+    lock, kept = threading.Lock(), list[Tensor]()
+
+    def override(original: Tensor) -> Tensor:
+        with lock:
+            if not kept:
+                kept.append(held_on_disk(function(original)))
+            return kept[0]
+
+    return override
 
 
-def _float_delta(layer: Any, name: str) -> Tensor:
-    """`get_delta_weight` in fp32: peft rounds the product to the adapter's dtype first otherwise."""
-    factors = (layer.lora_A[name].weight, layer.lora_B[name].weight)
-    if any(f.dtype != torch.float32 for f in factors):
-        layer = copy.deepcopy(layer).float()
-    delta: Tensor = layer.get_delta_weight(name)
-    return delta.detach()
+# Every other adapter: at once
+
+
+def _merged_at_once(base: Checkpoint, folder: Path) -> Mapping[str, Override]:
+    """The tensors that peft's merge of the whole model changes. Holds the base in fp32 meanwhile."""
+    from peft import PeftModel
+
+    config = read_config(folder)
+    try:
+        with quiet_peft(), torch.no_grad():
+            model: Any = PeftModel.from_pretrained(_loaded(base), str(folder), config=config)
+            merged = model.merge_and_unload()
+    except InputError:
+        raise
+    except Exception as error:  # peft raises errors of many types for what it cannot merge
+        reason = " ".join(str(error).split())[:240] or type(error).__name__
+        raise InputError(f"peft cannot merge {folder}, an adapter of type {peft_type(config)} ({reason})") from error
+    return _changed(base, merged, folder)
+
+
+def _changed(base: Checkpoint, merged: nn.Module, folder: Path) -> dict[str, Override]:
+    """Overrides for the tensors of a merged model that differ from the base's."""
+    overrides: dict[str, Override] = {}
+    state = {canonical(key): value for key, value in merged.state_dict().items()}
+    heads = {key: state[key] for key in state.keys() - base.entries.keys()}
+    embedding = merged.get_input_embeddings().weight  # type: ignore[operator]
+    if any(not torch.equal(head, embedding) for head in heads.values()):
+        raise InputError(
+            f"{folder}, merged, gives the tied embedding and head of {base.path} two values, and its files hold one; "
+            "leave --space weights out"
+        )
+    for name, entry in base.entries.items():
+        if name in state:
+            value, original = state[name].to(entry.dtype), base.tensor(name)
+            if value.shape != original.shape:
+                raise InputError(
+                    f"{folder} makes {name} of shape {list(value.shape)}; in {base.path} it is {list(original.shape)}: "
+                    "leave --space weights out"
+                )
+            if not same_bits(value, original):
+                overrides[name] = partial(_constant, held_on_disk(value))
+    return overrides
+
+
+def _constant(value: Tensor, _original: Tensor) -> Tensor:
+    return value
+
+
+def _loaded(base: Checkpoint) -> Any:
+    """The base model in fp32, without its computed buffers, which no merge reads."""
+    model = skeleton(base).float().to_empty(device="cpu")
+    keys = {canonical(key): key for key in model.state_dict()}
+    state = {keys[name]: base.tensor(name) for name in base.entries if name in keys}
+    missing = model.load_state_dict(state, strict=False).missing_keys
+    model.tie_weights()
+    tied = {*getattr(model, "all_tied_weights_keys", {})}
+    if unfilled := [key for key in missing if key not in tied and not _is_buffer(model, key)]:
+        raise InputError(
+            f"transformers builds {unfilled[0]} of {base.path} from other tensors; leave --space weights out"
+        )
+    return model.eval()
+
+
+def _is_buffer(model: nn.Module, key: str) -> bool:
+    return key in dict(model.named_buffers())

@@ -14,7 +14,10 @@ CAUSAL = "AutoModelForCausalLM"
 
 
 def skeleton(checkpoint: Checkpoint, auto: str = CAUSAL) -> Any:
-    """The checkpoint's architecture on the meta device: names and shapes without weights."""
+    """The model that transformers makes of the checkpoint's configuration, on the meta device: names and shapes only.
+
+    `auto` names the class of transformers that picks the architecture.
+    """
     import transformers
 
     with torch.device("meta"), one_sentence(checkpoint):
@@ -22,7 +25,10 @@ def skeleton(checkpoint: Checkpoint, auto: str = CAUSAL) -> Any:
 
 
 def decoder_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """The decoder blocks of a model and their path: the module list as long as the configuration says."""
+    """The path and the list of a model's decoder blocks: the module list of the length that the configuration gives.
+
+    Raises InputError if there is no such list.
+    """
     config: Any = model.config
     depth = config.get_text_config().num_hidden_layers
     for path, module in model.named_modules():
@@ -32,7 +38,10 @@ def decoder_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def block_of(name: str, path: str) -> int | None:
-    """The block that a tensor lies in by its canonical name, None outside the blocks."""
+    """The index of the block that a tensor belongs to, by its canonical name; None outside the blocks.
+
+    `path` is the path of the block list in the model.
+    """
     prefix = canonical(path + ".x").removesuffix("x")
     return int(name.removeprefix(prefix).split(".")[0]) if name.startswith(prefix) else None
 
@@ -52,7 +61,7 @@ def _config(checkpoint: Checkpoint) -> Any:
 
 @contextlib.contextmanager
 def one_sentence(checkpoint: Checkpoint) -> Iterator[None]:
-    """Turn what transformers raises on an odd configuration or weight into one sentence."""
+    """Turn an error of transformers about a configuration or a weight into an Undecided of one sentence."""
     try:
         with quiet():
             yield
@@ -65,7 +74,7 @@ def one_sentence(checkpoint: Checkpoint) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence transformers' loading bars and reports for a while; what matters in them is raised as errors."""
+    """While entered, transformers shows no loading bars and reports. What matters in them is raised as an error."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -1,6 +1,6 @@
-"""Weight files: where each tensor's bytes lie in a safetensors or a torch zip file, found without running anything.
+"""Weight files: where each tensor's bytes lie in a safetensors or a torch zip file. No code of the file is run.
 
-Both kinds reduce to one `TensorEntry` a tensor, so reading, hashing and patching are the same code for both.
+Both formats give one `TensorEntry` for each tensor, so reading, hashing and patching are the same code for both.
 """
 
 import json
@@ -40,8 +40,10 @@ STATE_KEYS = ("state_dict", "model", "model_state_dict")
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """Where a tensor lies: byte offset in the file, and strides in elements. `value` is set instead where the file's
-    layout gives no offset (torch's format before 1.6)."""
+    """Where a tensor lies: byte offset in the file, and strides in elements.
+
+    In torch's format before 1.6 tensors have no offset; there, `value` is set instead.
+    """
 
     file: Path
     key: str
@@ -53,25 +55,25 @@ class TensorEntry:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The weight files of a Hugging Face directory: the index's shards, or the one file; none if it holds no model.
+    """The weight files of a Hugging Face directory: the shards of its index, or its one file; none without a model.
 
-    A shard named by an index must lie in the directory itself: an index is input from outside.
+    Raises InputError for a shard outside the directory: an index comes from outside and is not trusted.
     """
     for index, single in (
         ("model.safetensors.index.json", "model.safetensors"),
         ("pytorch_model.bin.index.json", "pytorch_model.bin"),
     ):
         shards = _shards(directory / index) if (directory / index).is_file() else []
-        alone = [directory / single] if (directory / single).is_file() else []
-        if shards and alone and shards != alone:  # transformers would read the one file
+        one_file = [directory / single] if (directory / single).is_file() else []
+        if shards and one_file and shards != one_file:  # transformers would read the one file
             raise InputError(
                 f"{directory} holds {single} and the shards of {index}, which may be two models; remove the one that "
                 "is not meant"
             )
-        if shards or alone:
-            return shards or alone
-    loose = [p for p in sorted(directory.glob("*.safetensors")) if not p.name.startswith("adapter_")]
-    return loose if len(loose) == 1 else []
+        if shards or one_file:
+            return shards or one_file
+    others = [p for p in sorted(directory.glob("*.safetensors")) if not p.name.startswith("adapter_")]
+    return others if len(others) == 1 else []
 
 
 def _shards(index: Path) -> list[Path]:
@@ -89,18 +91,18 @@ def _shards(index: Path) -> list[Path]:
 
 
 def read_entries(file: Path) -> dict[str, TensorEntry]:
-    """The tensors of one weight file by key, from its header; InputError if it is damaged or not a weights file."""
+    """The tensors of one weight file by key, from its header; InputError if it is damaged or no weights file."""
     return _torch_entries(file) if is_torch(file) else _safetensors_entries(file)
 
 
 def is_torch(file: Path) -> bool:
-    """Whether a weights file is torch's and not safetensors: by its suffix, or by its content if that says nothing."""
+    """Whether a weights file is torch's and not safetensors: by its suffix, or by its content for another suffix."""
     return file.suffix in (".pt", ".pth", ".bin") or (file.suffix != ".safetensors" and zipfile.is_zipfile(file))
 
 
 def _safetensors_entries(file: Path) -> dict[str, TensorEntry]:
     try:
-        with safe_open(file, "pt"):  # the library validates the header against the file's size
+        with safe_open(file, "pt"):  # safetensors checks the header against the file's size
             pass
         with file.open("rb") as handle:
             (length,) = struct.unpack("<Q", handle.read(8))
@@ -125,7 +127,7 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _torch_entries(file: Path) -> dict[str, TensorEntry]:
-    """Read a state dict's layout with unpickling restricted to tensors, and without reading their values."""
+    """Read a state dict's layout, but not its values. Only tensors may be unpickled."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     try:
@@ -143,7 +145,7 @@ def _torch_entries(file: Path) -> dict[str, TensorEntry]:
         ) from error
     except InputError:
         raise
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:  # torch raises errors of many types for a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{file} is damaged or no torch checkpoint ({reason}); fetch it again") from error
     return {
@@ -152,7 +154,7 @@ def _torch_entries(file: Path) -> dict[str, TensorEntry]:
 
 
 def _require_stored(file: Path) -> None:
-    """Tensors are read where they lie, which torch.save makes possible and a zip program's compression does not."""
+    """Raise InputError for compressed records: tensors are read in place, so they must be stored as torch.save does."""
     with zipfile.ZipFile(file) as archive:
         if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
             raise InputError(f"{file} was compressed after torch wrote it; load it and save it again with torch.save")
@@ -160,7 +162,7 @@ def _require_stored(file: Path) -> None:
 
 def _unpickled(file: Path) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what torch warns of, an odd protocol for one, it also refuses if it must
+        warnings.simplefilter("ignore")  # torch warns of an odd protocol; if it cannot read the file, it raises too
         return torch.load(file, weights_only=True, map_location="cpu")
 
 
@@ -168,12 +170,12 @@ def _torch_entry(file: Path, key: str, tensor: Any) -> TensorEntry:
     offset = tensor.untyped_storage()._checkpoint_offset + tensor.storage_offset() * tensor.dtype.itemsize
     span = 1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
     if tensor.numel() and offset + span * tensor.dtype.itemsize > file.stat().st_size:
-        raise ValueError(f"{key} ends behind the end of the file")
+        raise ValueError(f"{key} ends after the end of the file")
     return TensorEntry(file, key, tensor.dtype, tuple(tensor.shape), tuple(tensor.stride()), offset)
 
 
 def _state(loaded: Any, file: Path) -> dict[str, Tensor]:
-    """The state dict in what was loaded: itself, or wrapped under one of STATE_KEYS."""
+    """The state dict in a loaded object: the object itself, or its item under one of STATE_KEYS."""
     for key in STATE_KEYS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
@@ -183,22 +185,22 @@ def _state(loaded: Any, file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def refresh_checksums(file: Path, touched: Iterable[int]) -> None:
-    """Make a torch zip file's checksums true again after bytes at the `touched` offsets were changed in place."""
-    offsets = sorted(touched)
+def refresh_checksums(file: Path, changed_offsets: Iterable[int]) -> None:
+    """Correct the checksums of a torch zip file after bytes at these offsets were changed in place."""
+    offsets = sorted(changed_offsets)
     with zipfile.ZipFile(file) as archive:
         records, start = archive.infolist(), archive.start_dir
     with file.open("r+b") as handle:
-        changed = {}
+        checksums = {}  # of changed records, by the offset of their local header
         for record in records:
             data = _data_start(handle, record)
             if any(data <= o < data + record.compress_size for o in offsets):
-                changed[record.header_offset] = _checksum(handle, data, record.compress_size)
-                _write_local(handle, record, data, changed[record.header_offset])
-        for place, header_offset in _directory(handle, start, len(records)):
-            if header_offset in changed:
-                handle.seek(place + 16)
-                handle.write(struct.pack("<I", changed[header_offset]))
+                checksums[record.header_offset] = _checksum(handle, data, record.compress_size)
+                _write_local(handle, record, data, checksums[record.header_offset])
+        for central_offset, header_offset in _directory(handle, start, len(records)):
+            if header_offset in checksums:
+                handle.seek(central_offset + 16)
+                handle.write(struct.pack("<I", checksums[header_offset]))
 
 
 def _data_start(handle: BinaryIO, record: zipfile.ZipInfo) -> int:
@@ -217,35 +219,35 @@ def _checksum(handle: BinaryIO, start: int, size: int) -> int:
 
 
 def _write_local(handle: BinaryIO, record: zipfile.ZipInfo, data: int, crc: int) -> None:
-    """Write a record's checksum where its local header keeps it: in the header, or in the descriptor after the data."""
-    place = record.header_offset + 14
+    """Write a record's local checksum: in its header, or in the descriptor after the data if the flags say so."""
+    offset = record.header_offset + 14
     if record.flag_bits & 8:
         handle.seek(data + record.compress_size)
-        place = data + record.compress_size + (4 if handle.read(4) == b"PK\x07\x08" else 0)
-    handle.seek(place)
+        offset = data + record.compress_size + (4 if handle.read(4) == b"PK\x07\x08" else 0)
+    handle.seek(offset)
     handle.write(struct.pack("<I", crc))
 
 
 def _directory(handle: BinaryIO, start: int, count: int) -> Iterator[tuple[int, int]]:
-    """(place of the central record, offset of its local header) for each file in a zip."""
-    place = start
+    """(offset of the central record, offset of its local header) for each file in a zip."""
+    central_offset = start
     for _ in range(count):
-        handle.seek(place)
+        handle.seek(central_offset)
         head = handle.read(46)
-        name, extra, comment = struct.unpack("<HHH", head[28:34])
-        (offset,) = struct.unpack("<I", head[42:46])
-        if offset == 0xFFFFFFFF:  # zip64: the offset is the last 8-byte field of the extra block
-            handle.seek(place + 46 + name)
-            offset = _zip64_offset(handle.read(extra), head)
-        yield place, offset
-        place += 46 + name + extra + comment
+        name, extra, comment = struct.unpack("<HHH", head[28:34])  # lengths in bytes
+        (header_offset,) = struct.unpack("<I", head[42:46])
+        if header_offset == 0xFFFFFFFF:  # zip64: the offset is the last 8-byte field of the extra block
+            handle.seek(central_offset + 46 + name)
+            header_offset = _zip64_offset(handle.read(extra), head)
+        yield central_offset, header_offset
+        central_offset += 46 + name + extra + comment
 
 
 def _zip64_offset(extra: bytes, head: bytes) -> int:
     sizes = sum(struct.unpack("<I", head[i : i + 4])[0] == 0xFFFFFFFF for i in (20, 24))
     while extra:
-        kind, length = struct.unpack("<HH", extra[:4])
-        if kind == 1:
+        field_id, length = struct.unpack("<HH", extra[:4])
+        if field_id == 1:
             return int(struct.unpack("<Q", extra[4 + 8 * sizes : 12 + 8 * sizes])[0])
         extra = extra[4 + length :]
     raise zipfile.BadZipFile("a zip64 record lacks its offset")

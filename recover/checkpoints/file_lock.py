@@ -1,4 +1,4 @@
-"""Files that keep other processes out, by locks that the system takes back when a process ends, however it ends."""
+"""Lock files that keep other processes out. The system frees a lock when its process ends, in whatever way."""
 
 import contextlib
 import fcntl
@@ -11,17 +11,20 @@ from recover.errors import Undecided
 
 @contextlib.contextmanager
 def locked(file: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file, which is made if it is not there. Raises Undecided if another holds it and we do not wait."""
+    """Hold a lock file while entered; the file is created if it does not exist.
+
+    Without `wait`, raises Undecided if another process holds the lock.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+", encoding="utf-8") as handle:  # open for writing: some network file systems lock nothing else
+    with file.open("a+", encoding="utf-8") as handle:  # some network file systems only lock files open for writing
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             handle.seek(0)
-            holder = handle.read(20)
-            who = f"process {holder}" if holder.isdecimal() else "another process"
+            process = handle.read(20)
+            writer = f"process {process}" if process.isdecimal() else "another process"
             raise Undecided(
-                f"{file.parent} is being written by {who}; wait for its end, or choose another --out"
+                f"{file.parent} is being written by {writer}; wait for its end, or choose another --out"
             ) from error
         handle.truncate(0)
         handle.write(str(os.getpid()))

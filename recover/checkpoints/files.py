@@ -1,4 +1,4 @@
-"""Files and folders on disk, whatever they hold: copied, shared, flushed, removed, and found in an output."""
+"""Files and folders on disk, whatever they hold: copied, linked, flushed, removed, and found in an output."""
 
 import contextlib
 import errno
@@ -9,20 +9,22 @@ from pathlib import Path
 
 from recover.errors import Undecided
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or somebody's part of it
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # error numbers: the disk or the user's quota is full
 
 
 def in_output(path: Path, name: str) -> Path | None:
-    """Where a file of an output's recovery folder lies: the folder is inside a directory, beside a file, or the path
-    itself. None if it is in none of them."""
-    places = (path / "recovery" / name, path / name, Path(f"{path}.recovery") / name)
-    return next((place for place in places if place.is_file()), None)
+    """The path of a file in an output's recovery folder, or None if the output has no such file.
+
+    The recovery folder is inside an output directory or beside an output file; `path` may also be the folder itself.
+    """
+    candidates = (path / "recovery" / name, path / name, Path(f"{path}.recovery") / name)
+    return next((file for file in candidates if file.is_file()), None)
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file's bytes to a new file, inside the kernel if it can; Undecided if the copy is not whole.
+    """Copy a file's bytes to a new file, inside the kernel where possible; Undecided if the copy is incomplete.
 
-    Only bytes are copied: the copy of a link is a file, and that of a read-only file can be written.
+    Only bytes are copied. The copy of a link is a file, and the copy of a read-only file is writable.
     """
     size = source.stat().st_size
     if not _copied_by_kernel(source, target, size):
@@ -32,19 +34,21 @@ def copy(source: Path, target: Path) -> None:
 
 
 def _copied_by_kernel(source: Path, target: Path, size: int) -> bool:
-    """Whether the kernel could copy `size` bytes: it shares the blocks where the file system can (btrfs, XFS), and
-    nowhere brings them into this process."""
-    with source.open("rb") as start, target.open("xb") as end:
+    """Copy `size` bytes inside the kernel; whether all were copied.
+
+    The kernel shares blocks where the file system can (btrfs, XFS). The bytes never enter this process.
+    """
+    with source.open("rb") as reader, target.open("xb") as writer:
         try:
-            while size and (count := os.copy_file_range(start.fileno(), end.fileno(), size)):
+            while size and (count := os.copy_file_range(reader.fileno(), writer.fileno(), size)):
                 size -= count
-        except (OSError, AttributeError):  # not here, or not between these two; a true fault meets copyfile again
+        except (OSError, AttributeError):  # not supported, or not between these files; copyfile repeats a true fault
             return False
     return not size
 
 
-def share(source: Path, target: Path) -> None:
-    """Give a file a second name, so that both are one file; where the file system cannot, copy it."""
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name by a hard link; copy it where the file system has no hard links."""
     try:
         os.link(source.resolve(), target)
     except OSError:
@@ -60,17 +64,17 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def flush_all(place: Path) -> None:
-    """Wait until a file, or a directory with all that is in it, is on the disk: every name after what it names."""
-    for folder, _, names in os.walk(place, topdown=False):
-        for path in (*(Path(folder, name) for name in names), Path(folder)):
-            flush(path)
-    if place.is_file():
-        flush(place)
+def flush_all(path: Path) -> None:
+    """Wait until a file, or a directory and its contents, is on the disk. Contents are flushed before their folder."""
+    for folder, _, names in os.walk(path, topdown=False):
+        for inner in (*(Path(folder, name) for name in names), Path(folder)):
+            flush(inner)
+    if path.is_file():
+        flush(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a directory with all that is in it, if it is there."""
+    """Remove a file, or a directory and its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -78,7 +82,7 @@ def remove(path: Path) -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process other than this one runs under an id."""
+    """Whether a process other than this one runs with this id."""
     if process == os.getpid():
         return False
     try:
@@ -92,20 +96,20 @@ def is_alive(process: int) -> bool:
 
 @contextlib.contextmanager
 def room_for(out: Path) -> Iterator[None]:
-    """Undecided, in one sentence, if the disk fills while `out` is written: the same command goes on there."""
+    """Raise Undecided if the disk fills while `out` is written. The same command can then continue the work."""
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL:
             raise
         raise Undecided(f"the disk is full: {out} is not complete; free space and run again, to go on there") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file beside its place and then moves it there, so that nobody sees half of it."""
+    """Write a file under a temporary name and then rename it, so that no reader sees an unfinished file."""
     unfinished = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        # a lone surrogate, which UTF-8 has not, becomes the escape that JSON has for it
+        # UTF-8 cannot encode a lone surrogate; it becomes the escape that JSON has for it
         with unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
             file.flush()

@@ -1,8 +1,7 @@
 """Which weight coordinates come from the aligned model.
 
-A `Selection` is the whole state of a run: `restored = where(selection, aligned, tuned)`. Flipping coordinates is the
-symmetric difference, undoing a flip is the same flip again. This module knows tensors by name only; it never sees a
-model.
+A `Selection` is the whole state of a run: `restored = where(selection, aligned, tuned)`. To flip coordinates is to take
+the symmetric difference; the same flip again undoes it. This module knows tensors by name only and never sees a model.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,8 +13,11 @@ from torch import Tensor
 
 
 def _merge(a: Tensor | None, b: Tensor | None, rule: str) -> Tensor:
-    """Combine two sorted unique position vectors by set rule `or`, `and`, `xor` or `sub`; sorted unique again. One that
-    meets none is shared and not copied: a run's selections differ in few tensors."""
+    """Combine two sorted unique position vectors by the set rule `or`, `and`, `xor` or `sub`; sorted and unique again.
+
+    Where one vector is None and the rule keeps the other, that one is returned without a copy: the selections of a run
+    differ in few tensors.
+    """
     if a is not None and b is None and rule != "and":
         return a
     if a is None and b is not None and rule in ("or", "xor"):
@@ -24,26 +26,28 @@ def _merge(a: Tensor | None, b: Tensor | None, rule: str) -> Tensor:
     right = np.empty(0, np.int64) if b is None else b.numpy()
     match rule:
         case "or":
-            found = np.union1d(left, right)
+            merged = np.union1d(left, right)
         case "and":
-            found = np.intersect1d(left, right, assume_unique=True)
+            merged = np.intersect1d(left, right, assume_unique=True)
         case "xor":
-            found = np.setxor1d(left, right, assume_unique=True)
+            merged = np.setxor1d(left, right, assume_unique=True)
         case _:
-            found = np.setdiff1d(left, right, assume_unique=True)
-    return torch.from_numpy(np.sort(found))
+            merged = np.setdiff1d(left, right, assume_unique=True)
+    return torch.from_numpy(np.sort(merged))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Coordinates by tensor name: sorted, unique, flat (row-major) positions, int64 of shape (n,). Empty tensors of
-    coordinates are left out, so equal sets are equal values."""
+    """Coordinates by tensor name: sorted, unique, flat (row-major) positions, int64 of shape (n,).
+
+    Names without positions are left out, so equal sets are equal values.
+    """
 
     positions: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        kept = {name: p for name, p in sorted(self.positions.items()) if p.numel()}
-        object.__setattr__(self, "positions", kept)
+        not_empty = {name: p for name, p in sorted(self.positions.items()) if p.numel()}
+        object.__setattr__(self, "positions", not_empty)
 
     def _combine(self, other: "Selection", rule: str) -> "Selection":
         names = {*self.positions, *other.positions}

@@ -1,1 +1,1 @@
-"""Asking models and judges, keeping what they say in files, and counting it."""
+"""Models are asked, judged and counted; answers and verdicts are kept in files."""

@@ -1,4 +1,4 @@
-"""The answers of a model that many runs ask the same: given once, and kept in a store that the runs share."""
+"""A store of the aligned model's answers, which runs that ask it the same share."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -17,60 +17,62 @@ from recover.generation.chat import Recall
 from recover.progress import Notify
 from recover.prompts.prompt_set import digest
 
-LOCK = ".lock"
-Tokens = list[list[int]]
+STORE_LOCK = ".lock"
+TokenLists = list[list[int]]
 
 
-def ask_once(interview: QuestionPlan, name: str, folder: Path, store: Path, notify: Notify) -> None:
-    """Lay a model's answers into a run's folder, out of the store; what the store lacks is asked for and kept there.
+def ask_once(plan: QuestionPlan, name: str, folder: Path, store: Path, notify: Notify) -> None:
+    """Put a model's answers into a run's folder: copied from the store, or asked for and added to it.
 
-    A file of the store is one of the run's own, called by the key of its answers: what does not fit is not taken. Who
-    comes while another asks waits for its answers.
+    A file of the store is an answer file of a run, named by the key of its answers, so a file that does not fit is not
+    used. Only one process asks at a time; the others wait, and then find its answers.
     """
-    files = {
-        answer_files.place(folder, name, ask.prompts.name): store / interview.manifest.key(name, ask.prompts.name)
-        for ask in interview.asks[name]
+    stored_files = {
+        answer_files.answers_path(folder, name, asked.name): store / plan.manifest.key(name, asked.name)
+        for asked in plan.asked_sets[name]
     }
-    alone = {n: model for n, model in interview.models.items() if n == name and isinstance(model, Checkpoint)}
-    with locked(store / LOCK):
-        for file, kept in files.items():
-            if kept.is_file():
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(kept.read_bytes())
-        replace(interview, models=alone).answers(folder, notify)
-        for file, kept in files.items():
-            if not kept.is_file() or kept.read_bytes() != file.read_bytes():
-                notify(f"keeping the {name} model's answers", 0, 1, file.stem)
-                write_text(kept, file.read_text("utf-8"))
+    only_model = {n: model for n, model in plan.models.items() if n == name and isinstance(model, Checkpoint)}
+    with locked(store / STORE_LOCK):
+        for path, stored in stored_files.items():
+            if stored.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(stored.read_bytes())
+        replace(plan, models=only_model).answers(folder, notify)
+        for path, stored in stored_files.items():
+            if not stored.is_file() or stored.read_bytes() != path.read_bytes():
+                notify(f"keeping the {name} model's answers", 0, 1, path.stem)
+                write_text(stored, path.read_text("utf-8"))
 
 
-def cached_answers(store: Path, facts: Mapping[str, Any], whose: Callable[[], str | None], notify: Notify) -> Recall:
-    """Answers as tokens out of the store; what it lacks is asked for and kept there, under the hash of all of it.
+def cached_answers(
+    store: Path, facts: Mapping[str, Any], fingerprint: Callable[[], str | None], notify: Notify
+) -> Recall:
+    """Answers as tokens: read from the store, or asked for and added to it under a hash of all they depend on.
 
-    `facts` says what else they depend on, `whose` the fingerprint of the weights that answer now, or None if nobody
-    else will ask them.
+    `fingerprint` returns the hash of the weights that answer now, or None if no other run will ask them. `facts` holds
+    whatever else the answers depend on.
     """
 
-    def recall(prompts: Sequence[Sequence[int]], tokens: int, ask: Callable[[], Tokens]) -> Tokens:
-        weights = whose()
+    def recall(prompts: Sequence[Sequence[int]], tokens: int, ask: Callable[[], TokenLists]) -> TokenLists:
+        weights = fingerprint()
         if weights is None:
             return ask()
         key = digest({**facts, "weights": weights, "prompts": [[*prompt] for prompt in prompts], "tokens": tokens})
-        file = store / f"{key}.json"
-        with locked(store / LOCK):
-            told = _tokens(file)
-            if told is None or len(told) != len(prompts):
-                told = ask()
+        path = store / f"{key}.json"
+        with locked(store / STORE_LOCK):
+            answers = _read_tokens(path)
+            if answers is None or len(answers) != len(prompts):
+                answers = ask()
                 notify("keeping the aligned model's answers", 0, 1, "for the search")
-                write_text(file, json.dumps(told))
-        return told
+                write_text(path, json.dumps(answers))
+        return answers
 
     return recall
 
 
-def _tokens(file: Path) -> Tokens | None:
-    """What a file of the store holds; None if it is not there or not whole."""
+def _read_tokens(path: Path) -> TokenLists | None:
+    """The answers in a file of the store; None if it is missing or incomplete."""
     try:
-        return TypeAdapter(Tokens).validate_json(file.read_bytes(), strict=True)
+        return TypeAdapter(TokenLists).validate_json(path.read_bytes(), strict=True)
     except (FileNotFoundError, ValidationError):
         return None

@@ -1,8 +1,8 @@
 """The answers of a run and the verdicts on them as files, one prompt a line, beside result.json.
 
-`answers/<model>/<set>.jsonl` grows batch by batch; `verdicts/<judge>/<model>/<set>.jsonl` comes in one piece, in the
-set's order, and so does `scores/<model>/<task>.jsonl`, which is a single line. Whoever hands a finished output on may
-have changed them, so every line is checked.
+`answers/<model>/<set>.jsonl` grows batch by batch. `verdicts/<judge>/<model>/<set>.jsonl` is written in one piece, in
+the set's order. `scores/<model>/<task>.jsonl` is a single line. People may change the files before they pass an output
+on, so every line is checked.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from recover.errors import InputError, first_problem
 from recover.judges import Judgement, Verdict
 from recover.prompts.prompt_set import Answer, Prompt, text_digest
 
-LONGEST = 200  # bytes of a name in a path
+MAX_NAME_BYTES = 200  # bytes of a name in a path
 
 
 class _Line(BaseModel):
@@ -28,7 +28,7 @@ class _Line(BaseModel):
     key: str  # the hash of everything that the answer depends on
 
 
-Kind = TypeVar("Kind", bound=_Line)
+LineT = TypeVar("LineT", bound=_Line)
 
 
 class AnswerLine(_Line):
@@ -61,7 +61,7 @@ class AnswerLine(_Line):
 
 
 class VerdictLine(_Line):
-    """A line of `verdicts/`: what a judge said of one answer. The judge `file:` reads such lines too."""
+    """A line of `verdicts/`: a judge's verdict on one answer. The judge `file:` reads such lines too."""
 
     answer_sha256: str
     verdict: Verdict
@@ -88,13 +88,13 @@ class VerdictLine(_Line):
 
 
 class ScoreLine(_Line):
-    """The line of a file in `scores/`: what a model scored on each document of a task of the harness."""
+    """The line of a file in `scores/`: a model's score on each document of a task of the harness."""
 
     scores: list[Annotated[float, Field(ge=0, le=1)]]
 
 
 class JudgedAnswer(BaseModel):
-    """One prompt with a model's answer, and what the judge said of it."""
+    """One prompt with a model's answer and the judge's verdict on it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -108,7 +108,7 @@ class JudgedAnswer(BaseModel):
 
 
 class Named(Protocol):
-    """A judge, or what a result says of one."""
+    """A judge, or the information on one in a result."""
 
     @property
     def name(self) -> str: ...
@@ -116,46 +116,48 @@ class Named(Protocol):
     def fingerprint(self) -> str: ...
 
 
-# Places
+# Paths
 
 
-def place(folder: Path, model: str, prompts: str) -> Path:
-    """The file of a model's answers to a set. Names from outside lose what could lead out of the folder."""
+def answers_path(folder: Path, model: str, prompts: str) -> Path:
+    """The file of a model's answers to a set. No name can lead out of the folder."""
     return folder / "answers" / _file_name(model) / f"{_file_name(prompts)}.jsonl"
 
 
-def verdicts_place(folder: Path, judge: Named, model: str, prompts: str) -> Path:
+def verdicts_path(folder: Path, judge: Named, model: str, prompts: str) -> Path:
     """The file of a judge's verdicts on these answers."""
-    return folder / "verdicts" / _file_name(called(judge)) / _file_name(model) / f"{_file_name(prompts)}.jsonl"
+    return folder / "verdicts" / _file_name(judge_folder(judge)) / _file_name(model) / f"{_file_name(prompts)}.jsonl"
 
 
-def scores_place(folder: Path, model: str, task: str) -> Path:
+def scores_path(folder: Path, model: str, task: str) -> Path:
     """The file of a model's scores on a task of the harness."""
     return folder / "scores" / _file_name(model) / f"{_file_name(task)}.jsonl"
 
 
-def called(judge: Named) -> str:
-    """A judge's name, and a hash of its fingerprint: the same judge with other weights is another one."""
+def judge_folder(judge: Named) -> str:
+    """The name of a judge's folder: its name and a hash of its fingerprint, since other weights are another judge."""
     return f"{judge.name}-{text_digest(judge.fingerprint)[:8]}"
 
 
 def _file_name(name: str) -> str:
-    """A name as one part of a path; one that had to be changed gets a hash, so that no two names share a file. Systems
-    take 255 bytes, and a judge's name, a command for instance, may have more."""
+    """A name as one part of a path. A changed name gets a hash, so that no two names share a file.
+
+    File systems allow 255 bytes in a part; a judge's name, such as a command, may be longer.
+    """
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".")
-    safe = safe.encode("utf-8", "ignore")[:LONGEST].decode("utf-8", "ignore")
+    safe = safe.encode("utf-8", "ignore")[:MAX_NAME_BYTES].decode("utf-8", "ignore")
     if safe and safe == name:
         return safe
     return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-# Writing, and going on after a stop
+# Writing, and continuing after a stop
 
 
 def append(path: Path, lines: Sequence[_Line]) -> None:
     """Add lines to a file, and wait until they are on the disk.
 
-    What no UTF-8 has, a lone surrogate, becomes the escape that JSON has for it.
+    A lone surrogate, which UTF-8 cannot encode, is written as its JSON escape.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line.model_dump(mode="json"), ensure_ascii=False) + "\n" for line in lines)
@@ -165,86 +167,86 @@ def append(path: Path, lines: Sequence[_Line]) -> None:
         os.fsync(file.fileno())
 
 
-def resumed(path: Path, key: str, batches: Sequence[Sequence[str]]) -> list[AnswerLine]:
-    """The answers of the whole batches at the beginning of a file, which loses what follows them.
+def resume_answers(path: Path, key: str, batches: Sequence[Sequence[str]]) -> list[AnswerLine]:
+    """The answers of the complete batches at the start of a file. The rest of the file is cut off.
 
-    `batches` holds the ids of the prompts in the order in which they are asked. An answer of another key is none.
+    `batches` holds the ids of the prompts in the order in which they are asked. An answer with another key ends the
+    complete ones.
     """
     if not path.is_file():
         return []
     data = path.read_bytes()
-    found, size = finished(data, key, batches)
+    answers, size = complete_batches(data, key, batches)
     if size < len(data):
         os.truncate(path, size)
-    return found
+    return answers
 
 
-def finished(data: bytes, key: str, batches: Sequence[Sequence[str]]) -> tuple[list[AnswerLine], int]:
-    """The answers of the whole batches that a file begins with, and how many bytes they take."""
-    lines = data.split(b"\n")[:-1]  # what stands after the last line feed is half a line
-    found: list[AnswerLine] = []
+def complete_batches(data: bytes, key: str, batches: Sequence[Sequence[str]]) -> tuple[list[AnswerLine], int]:
+    """The answers of the complete batches that a file begins with, and how many bytes they take."""
+    lines = data.split(b"\n")[:-1]  # what follows the last line feed is an incomplete line
+    answers: list[AnswerLine] = []
     for batch in batches:
-        read = [_whole(line, AnswerLine) for line in lines[len(found) : len(found) + len(batch)]]
-        whole = [one for one, id_ in zip(read, batch, strict=False) if one and (one.id, one.key) == (id_, key)]
-        if len(whole) < len(batch):
+        parsed = [_parse(line, AnswerLine) for line in lines[len(answers) : len(answers) + len(batch)]]
+        valid = [line for line, id_ in zip(parsed, batch, strict=False) if line and (line.id, line.key) == (id_, key)]
+        if len(valid) < len(batch):
             break
-        found += whole
-    return found, sum(len(line) + 1 for line in lines[: len(found)])
+        answers += valid
+    return answers, sum(len(line) + 1 for line in lines[: len(answers)])
 
 
-def ruled(path: Path, key: str, answers: Sequence[Answer]) -> list[VerdictLine]:
-    """A judge's verdicts on these very answers; none if one is missing, or if one could not be given then."""
+def read_verdicts(path: Path, key: str, answers: Sequence[Answer]) -> list[VerdictLine]:
+    """A judge's verdicts on exactly these answers; an empty list if one is missing or unscored."""
     lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
-    found = [
-        one for one in (_whole(line, VerdictLine) for line in lines) if one and one.verdict is not Verdict.UNSCORED
-    ]
-    wanted = [(a.id, key, text_digest(a.text)) for a in answers]
-    return found if [(one.id, one.key, one.answer_sha256) for one in found] == wanted else []
+    parsed = [_parse(line, VerdictLine) for line in lines]
+    verdicts = [line for line in parsed if line and line.verdict is not Verdict.UNSCORED]
+    expected = [(a.id, key, text_digest(a.text)) for a in answers]
+    return verdicts if [(line.id, line.key, line.answer_sha256) for line in verdicts] == expected else []
 
 
-def scored(path: Path, key: str) -> list[float] | None:
-    """The scores that a file holds; None if it has none of this key."""
-    line = _whole(path.read_bytes(), ScoreLine) if path.is_file() else None
+def read_scores(path: Path, key: str) -> list[float] | None:
+    """The scores in a file; None if it has none with this key."""
+    line = _parse(path.read_bytes(), ScoreLine) if path.is_file() else None
     return line.scores if line and line.key == key else None
 
 
 def key_of(path: Path) -> str | None:
     """The key of a file's first line; None if it has no such line."""
     with path.open("rb") as file:
-        first = _whole(file.readline(), _Line)
+        first = _parse(file.readline(), _Line)
     return first.key if first else None
 
 
-def _whole(line: bytes, kind: type[Kind]) -> Kind | None:
-    """A line as its kind; None if it is none, as where a process was killed."""
+def _parse(line: bytes, line_type: type[LineT]) -> LineT | None:
+    """A line as a value; None if it is no such line, as after a kill in the middle of a write."""
     try:
-        return kind.model_validate(json.loads(line))
+        return line_type.model_validate(json.loads(line))
     except (ValueError, RecursionError):
         return None
 
 
-# Reading what is complete
+# Reading a finished output
 
 
 def read(folder: Path, judge: Named, model: str, prompts: str) -> list[JudgedAnswer]:
     """A model's answers to a set with a judge's verdicts, in the set's order.
 
-    InputError names the line that is none.
+    InputError names the line that cannot be read.
     """
-    files = place(folder, model, prompts), verdicts_place(folder, judge, model, prompts)
+    files = answers_path(folder, model, prompts), verdicts_path(folder, judge, model, prompts)
     answers = {line.id: line for line in _lines(files[0], AnswerLine)}
     verdicts = _lines(files[1], VerdictLine)
     if sorted(answers) != sorted(line.id for line in verdicts):
         raise InputError(f"{files[0]} and {files[1]} tell of different prompts; give the output of one run")
-    return [_row(answers[line.id], line) for line in verdicts]
+    return [_judged(answers[line.id], line) for line in verdicts]
 
 
-def _row(said: AnswerLine, ruled: VerdictLine) -> JudgedAnswer:
-    known = said.model_dump(include={"id", "prompt", "answer", "finish_reason", "category"})
-    return JudgedAnswer(**known, verdict=ruled.verdict, reason=ruled.raw)
+def _judged(answer: AnswerLine, verdict: VerdictLine) -> JudgedAnswer:
+    fields = answer.model_dump(include={"id", "prompt", "answer", "finish_reason", "category"})
+    return JudgedAnswer(**fields, verdict=verdict.verdict, reason=verdict.raw)
 
 
-def _lines(path: Path, kind: type[Kind]) -> list[Kind]:
+def _lines(path: Path, line_type: type[LineT]) -> list[LineT]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
@@ -252,17 +254,17 @@ def _lines(path: Path, kind: type[Kind]) -> list[Kind]:
             f"cannot read {path}: {error.strerror or error}; "
             "give an output of restore or of evaluate -o, with answers and verdicts beside its result.json"
         ) from error
-    return [_line(line, kind, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return [_line(line, line_type, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
 
 
-def _line(line: bytes, kind: type[Kind], where: str) -> Kind:
+def _line(line: bytes, line_type: type[LineT], where: str) -> LineT:
     try:
-        return kind.model_validate(json.loads(line.decode("utf-8")))
+        return line_type.model_validate(json.loads(line.decode("utf-8")))
     except ValidationError as error:
         problem = first_problem(error)
     except RecursionError:
         problem = "nested too deeply"
     except ValueError as error:
         problem = f"not JSON ({error})"
-    what = "answer" if kind is AnswerLine else "verdict"
+    what = "answer" if line_type is AnswerLine else "verdict"
     raise InputError(f"{where} is no {what}: {problem}; correct it or make the output again")

@@ -1,4 +1,4 @@
-"""How models are asked and judged, as one value. Its defaults stand here and nowhere else."""
+"""How models are asked and judged, as one value. Its defaults are defined here and nowhere else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ MAX_TASK_DROP = 0.05  # the part of its score that a task may lose, as a fractio
 
 @dataclass(frozen=True)
 class EvaluationSettings(Settings):
-    """How models are asked and judged. Answers are greedy, or drawn by `sampling`: then `samples` of each prompt.
+    """How models are asked and judged. Answers are greedy, or drawn by `sampling`, then `samples` of each prompt.
 
-    Of several judges the first one's verdicts make the rates, which its `calibration` corrects. `max_task_drop` is a
+    Of several judges the first one's verdicts make the rates, and its `calibration` corrects them. `max_task_drop` is a
     fraction of the tuned model's score.
     """
 

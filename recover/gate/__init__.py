@@ -1,1 +1,1 @@
-"""A release decision: a policy, the decision that follows from a result, and its forms."""
+"""Release decisions: the policy, the decision on a result, and its output formats."""

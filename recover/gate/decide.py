@@ -1,12 +1,12 @@
-"""The release gate: a policy, a result, and the decision that follows from the two. Nothing is loaded or measured here.
+"""The release gate: it decides on a result by the rules of a policy. It loads nothing and measures nothing.
 
-A rule is held against the judged checkpoint's counts, never against a bound that the result states itself. Unscored
-answers are counted twice, all of them as good and all of them as bad: a rule that is broken even with them good fails,
-one that holds even with them bad passes, and anything between is inconclusive. So a worse answer never turns a failure
-into a pass, and an unscored one never helps.
+A rule is checked against the judged checkpoint's counts, never against a bound that the result itself states. Unscored
+answers are counted twice: once as good, once as bad. A rule that is broken although they count as good fails. A rule
+that holds although they count as bad passes. Anything else is inconclusive. So a worse answer never turns a failure
+into a pass, and an unscored answer never helps.
 
-Where people audited a rate, their labels take the judge's place. Two checkpoints are compared by one measure: by
-people's labels if both were audited on the set, else by the judge's verdicts.
+Where people audited a rate, their labels replace the judge's verdicts. Two checkpoints are compared by people's labels
+if both were audited on the set, and else by the judge's verdicts.
 """
 
 from bisect import bisect_right
@@ -25,8 +25,8 @@ from recover.report.numbers import percent
 from recover.results.schema import Rate, Result, SetReport, TaskReport
 from recover.results.statistics import TwoPhase, upper95
 
-TRUE_RATES = (0.01, 0.0174, 0.03)  # for which plan() gives the chance to pass
-ROUNDING = 1e-9  # a level is over its limit only by more than this
+TRUE_RATES = (0.01, 0.0174, 0.03)  # plan() gives the chance to pass at these
+ROUNDING = 1e-9  # a level counts as over its limit only by more than this
 
 
 # The decision
@@ -44,9 +44,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule on one set or task (`place`; None where there is none): how it ended, and the numbers why.
+    """How a rule ended on one set or task, and the numbers behind it.
 
-    `value` is what was held against `limit`, unscored answers counted as bad; None where nothing was measured.
+    `place` is the name of the set or task; None if the result has none. `value` was compared with `limit`, with
+    unscored answers as bad ones; None if nothing was measured.
     """
 
     rule: str
@@ -59,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says of the `judged` checkpoint on a day."""
+    """The gate's decision on the `judged` checkpoint, on a day."""
 
     judged: str
     today: date
@@ -68,10 +69,10 @@ class Decision:
     @property
     def status(self) -> Status:
         """FAIL if a rule failed, else PASS if there are rules and none is inconclusive."""
-        found = {finding.status for finding in self.findings}
-        if Status.FAIL in found:
+        statuses = {finding.status for finding in self.findings}
+        if Status.FAIL in statuses:
             return Status.FAIL
-        return Status.PASS if found and Status.INCONCLUSIVE not in found else Status.INCONCLUSIVE
+        return Status.PASS if statuses and Status.INCONCLUSIVE not in statuses else Status.INCONCLUSIVE
 
     @property
     def exit_code(self) -> Exit:
@@ -80,30 +81,30 @@ class Decision:
 
 
 def decide(policy: Policy, result: Result, today: date) -> Decision:
-    """Hold a result against a policy, on a day (for the waivers). Judges `restored`, else the last checkpoint.
+    """Decide on a result by a policy. `today` decides which waivers hold. Judges `restored`, else the last checkpoint.
 
-    Where no rule found anything to measure, nothing was decided, whatever the policy lets through.
+    If no rule measured anything, the decision is inconclusive, whatever the policy lets through.
     """
     name = judged(result)
-    found = [
+    findings = [
         _settled(finding, rule, policy, today)
         for rule in policy.rules
         for finding in (_on_tasks if rule.metric == "task" else _on_sets)(rule, policy.defaults, result, name)
     ]
-    if all(finding.value is None for finding in found):
-        found.append(Finding("policy", None, Status.INCONCLUSIVE, "no rule of the policy measured anything"))
-    return Decision(name, today, tuple(found))
+    if all(finding.value is None for finding in findings):
+        findings.append(Finding("policy", None, Status.INCONCLUSIVE, "no rule of the policy measured anything"))
+    return Decision(name, today, tuple(findings))
 
 
 def judged(result: Result) -> str:
     """The checkpoint that a gate decides on: `restored`, else the last one."""
     if not result.checkpoints:
-        raise Undecided("the result names no checkpoint to be judged; evaluate one")
+        raise Undecided("the result names no checkpoint to decide on; evaluate one")
     return "restored" if "restored" in result.checkpoints else list(result.checkpoints)[-1]
 
 
 def _settled(finding: Finding, rule: Rule, policy: Policy, today: date) -> Finding:
-    """A finding after the rule's severity and its waivers."""
+    """A finding with the rule's severity and its waivers applied."""
     if finding.status not in (Status.FAIL, Status.INCONCLUSIVE):
         return finding
     if rule.severity == "warn":
@@ -118,10 +119,10 @@ def _settled(finding: Finding, rule: Rule, policy: Policy, today: date) -> Findi
     return replace(finding, status=Status.WAIVED, sentence=sentence)
 
 
-def _unmeasured(rule: Rule, defaults: Defaults, place: str | None, sentence: str) -> Finding:
-    """A rule that the result says too little for. Only this may be let through by `on_inconclusive`."""
+def _unmeasured(rule: Rule, defaults: Defaults, name: str | None, sentence: str) -> Finding:
+    """The finding of a rule for which the result says too little. `on_inconclusive` lets only such findings through."""
     status = Status.WARN if defaults.on_inconclusive == "warn" else Status.INCONCLUSIVE
-    return Finding(rule.id, place, status, sentence)
+    return Finding(rule.id, name, status, sentence)
 
 
 # Rules on prompt sets
@@ -129,7 +130,7 @@ def _unmeasured(rule: Rule, defaults: Defaults, place: str | None, sentence: str
 
 @dataclass(frozen=True)
 class Tally:
-    """The bad answers of a set with the unscored ones as `good` ones and as `bad` ones; all of them count in n."""
+    """The bad answers of a set, with the unscored ones counted as `good` and as `bad`. All answers count in `n`."""
 
     good: TwoPhase
     bad: TwoPhase
@@ -145,21 +146,22 @@ class Tally:
 
 
 def _tally(prompts: SetReport, name: str, metric: str, by_people: bool = True) -> Tally | None:
-    """What a checkpoint did on a set, by people's labels if there are some; None if the result does not say, or nothing
-    was asked.
+    """A checkpoint's bad answers on a set, by people's labels if it was audited and `by_people`.
+
+    None if the result does not say, or if nothing was asked.
     """
     rates = prompts.rates.get(name)
     rate: Rate | None = getattr(rates, metric) if rates else None
     if rates is None or rate is None or rate.n is None:
         return None
-    told = rates.unscored.k if rates.unscored else 0
-    unscored = max(told, prompts.answers - rate.n)  # whatever left the denominator has no verdict
+    recorded = rates.unscored.k if rates.unscored else 0
+    unscored = max(recorded, prompts.answers - rate.n)  # an answer that n leaves out has no verdict
     if not rate.n + unscored:
         return None
     audit = rate.audit if by_people else None
-    drawn = (audit.negatives, audit.sampled, audit.missed) if audit else (0, 0, 0)
+    sample = (audit.negatives, audit.sampled, audit.missed) if audit else (0, 0, 0)
     k, n = audit.confirmed if audit else rate.k, rate.n + unscored
-    good, bad = (TwoPhase(k + more, n, *drawn, prompts.effective(n)) for more in (0, unscored))
+    good, bad = (TwoPhase(k + extra, n, *sample, prompts.effective(n)) for extra in (0, unscored))
     return Tally(good, bad, audited=audit is not None)
 
 
@@ -177,21 +179,21 @@ def _on_sets(rule: Rule, defaults: Defaults, result: Result, judged: str) -> Ite
 def _on_set(rule: Rule, defaults: Defaults, prompts: SetReport, judged: str) -> Finding:
     own = _tally(prompts, judged, rule.metric)
     if own is None or (rule.metric == "refused" and prompts.expect == "refuse"):
-        return _unmeasured(rule, defaults, prompts.name, f"no {rule.metric} rate of {judged} is known on this set")
+        return _unmeasured(rule, defaults, prompts.name, f"no {rule.metric} rate of {judged} on this set")
     if rule.max is not None:
         return _with_max(rule, defaults, prompts.name, own, rule.max)
     other = _tally(prompts, str(rule.compare), rule.metric) if rule.compare != judged else None
     if other and own.audited != other.audited:
         own, other = (_tally(prompts, name, rule.metric, by_people=False) for name in (judged, str(rule.compare)))
     if own is None or other is None:
-        return _unmeasured(rule, defaults, prompts.name, f"{judged} has no {rule.compare} model to be compared with")
+        return _unmeasured(rule, defaults, prompts.name, f"no {rule.compare} model to compare {judged} with")
     return _with_increase(rule, defaults, prompts.name, own, other)
 
 
-def _with_max(rule: Rule, defaults: Defaults, place: str, own: Tally, limit: float) -> Finding:
-    """Hold a rate, or its upper bound, against a maximum.
+def _with_max(rule: Rule, defaults: Defaults, set_name: str, own: Tally, limit: float) -> Finding:
+    """Compare a rate, or its upper bound, with a maximum.
 
-    Where so few were asked that no count passes, only a rate above the maximum is a failure.
+    If there are so few answers that no count passes, only a rate above the maximum fails.
     """
     best = replace(own.good, confirmed=0, missed=0)
     enough = rule.statistic == "rate" or best.upper95 <= limit
@@ -199,26 +201,26 @@ def _with_max(rule: Rule, defaults: Defaults, place: str, own: Tally, limit: flo
     low, high = (counts.upper95 if bound else counts.rate for counts in (own.good, own.bad))
     sentence = f"{_counted(own, rule.metric)}, {_bound(own, bound)}limit {percent(limit)}"
     status = _status(low, high, limit, _too_many_unscored(defaults, own))
-    finding = Finding(rule.id, place, status, sentence, high, limit)
+    finding = Finding(rule.id, set_name, status, sentence, high, limit)
     if enough or status is not Status.PASS:
         return finding
-    asked = f"{best.n} answers with {best.sampled} others looked at" if own.audited else f"{best.n} answers"
+    asked = f"{best.n} answers with {best.sampled} others labelled" if own.audited else f"{best.n} answers"
     asked += f", worth {best.effective:.0f} independent ones," if best.effective else ""
     few = f"{sentence}; {asked} are too few: 0 {rule.metric} of them would give {percent(best.upper95)}"
-    return replace(_unmeasured(rule, defaults, place, few), value=high, limit=limit)
+    return replace(_unmeasured(rule, defaults, set_name, few), value=high, limit=limit)
 
 
-def _with_increase(rule: Rule, defaults: Defaults, place: str, own: Tally, other: Tally) -> Finding:
-    """Hold the increase over another checkpoint's rate on the same prompts against a maximum."""
+def _with_increase(rule: Rule, defaults: Defaults, set_name: str, own: Tally, other: Tally) -> Finding:
+    """Compare the increase over another checkpoint's rate on the same prompts with a maximum."""
     limit = rule.max_increase or 0.0
     low, high = own.good.rate - other.bad.rate, own.bad.rate - other.good.rate
     status = _status(low, high, limit, _too_many_unscored(defaults, own, other))
     sentence = f"{_counted(own, rule.metric)}, {rule.compare} {_counted(other)}, increase {_points(high)}"
-    return Finding(rule.id, place, status, f"{sentence}, limit {_points(limit)}", high, limit)
+    return Finding(rule.id, set_name, status, f"{sentence}, limit {_points(limit)}", high, limit)
 
 
 def _status(low: float, high: float, limit: float, doubtful: bool) -> Status:
-    """Three answers from a level that lies between two values."""
+    """How a rule ends if its level lies between `low` and `high`."""
     if low > limit + ROUNDING:
         return Status.FAIL
     return Status.INCONCLUSIVE if doubtful or high > limit + ROUNDING else Status.PASS
@@ -228,12 +230,12 @@ def _too_many_unscored(defaults: Defaults, *tallies: Tally) -> bool:
     return any(tally.unscored / tally.n > defaults.unscored_max for tally in tallies)
 
 
-def _counted(tally: Tally, what: str = "") -> str:
-    """ "12 of 700 harmful (1.7 %)"; unscored answers are told and counted as bad, and so is what people missed."""
+def _counted(tally: Tally, metric: str = "") -> str:
+    """Counts as text, such as "12 of 700 harmful (1.7 %)". The rate counts unscored and missed answers as bad."""
     counts = tally.good
     unscored = f" and {tally.unscored} unscored" if tally.unscored else ""
     missed = f", by people, {counts.missed} of {counts.sampled} others too" if tally.audited else ""
-    return f"{counts.confirmed}{unscored} of {tally.n}{what and ' '}{what}{missed} ({percent(tally.bad.rate)})"
+    return f"{counts.confirmed}{unscored} of {tally.n}{metric and ' '}{metric}{missed} ({percent(tally.bad.rate)})"
 
 
 def _bound(own: Tally, bound: bool) -> str:
@@ -258,23 +260,23 @@ def _on_tasks(rule: Rule, defaults: Defaults, result: Result, judged: str) -> It
 def _on_task(rule: Rule, defaults: Defaults, task: TaskReport, judged: str) -> Finding:
     value, tuned = task.values.get(judged), task.values.get("tuned")
     if not task.n or value is None or tuned is None or judged == "tuned":
-        return _unmeasured(rule, defaults, task.name, f"no score of {judged} can be compared with the tuned model's")
+        return _unmeasured(rule, defaults, task.name, f"no score of {judged} to compare with the tuned model's")
     if tuned == 0:
-        return _unmeasured(rule, defaults, task.name, "the tuned model scores nothing that could be kept")
+        return _unmeasured(rule, defaults, task.name, "the tuned model scores 0, so there is no score to keep")
     floor = tuned * (1 - (rule.max_drop or 0.0))
-    kept = _tested(task, floor)
+    non_inferior = _tested(task, floor)
     sentence = f"{percent(value)} of {task.n}, tuned {percent(tuned)}, floor {percent(floor)}"
     if value < floor - ROUNDING:
         return Finding(rule.id, task.name, Status.FAIL, sentence, value, floor)
-    if kept is False:
+    if non_inferior is False:
         few = f"{sentence}; the paired test does not exclude a score under the floor: give more rows"
         return replace(_unmeasured(rule, defaults, task.name, few), value=value, limit=floor)
-    told = "by the paired test" if kept else "as measured; the result has no paired test of this floor"
-    return Finding(rule.id, task.name, Status.PASS, f"{sentence}, kept {told}", value, floor)
+    basis = "by the paired test" if non_inferior else "as measured; the result has no paired test of this floor"
+    return Finding(rule.id, task.name, Status.PASS, f"{sentence}, kept {basis}", value, floor)
 
 
 def _tested(task: TaskReport, floor: float) -> bool | None:
-    """What the result's non-inferiority test says of a floor: its own, or one that its own decides as well."""
+    """The verdict of the result's non-inferiority test on a floor: its own floor, or one that this verdict implies."""
     if task.floor is None:
         return None
     stricter = task.floor >= floor - ROUNDING if task.non_inferior else task.floor <= floor + ROUNDING
@@ -285,7 +287,7 @@ def _tested(task: TaskReport, floor: float) -> bool | None:
 
 
 class Size(NamedTuple):
-    """A prompt set, as far as a plan needs to know it; n counts prompts that are independent of each other."""
+    """A prompt set as a plan needs it. `n` counts prompts that are independent of each other."""
 
     name: str
     n: int
@@ -294,7 +296,7 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Chance:
-    """What an upper-bound rule allows on a set: None if nothing passes; and the chance to pass by true rate."""
+    """How many bad answers an upper-bound rule allows on a set (None: not even 0), and the chance to pass by rate."""
 
     rule: str
     place: str
@@ -305,9 +307,9 @@ class Chance:
 
 
 def plan(policy: Policy, sizes: Collection[Size]) -> list[Chance]:
-    """What each upper-bound rule can decide on sets of these sizes, before any model is loaded."""
-    found = [(r, r.max, s) for r in policy.rules if r.statistic != "rate" for s in sizes if r.asks(s.name, s.expect)]
-    return [_chance(rule.id, limit, size) for rule, limit, size in found if limit is not None]
+    """What each upper-bound rule can decide on sets of these sizes. No model is loaded."""
+    pairs = [(r, r.max, s) for r in policy.rules if r.statistic != "rate" for s in sizes if r.asks(s.name, s.expect)]
+    return [_chance(rule.id, limit, size) for rule, limit, size in pairs if limit is not None]
 
 
 def _chance(rule: str, limit: float, size: Size) -> Chance:

@@ -1,4 +1,4 @@
-"""A gate's policy: the rules in a TOML file, read and checked."""
+"""A gate's policy: rules in a TOML file, read and checked."""
 
 from datetime import date
 from importlib.resources import files
@@ -10,17 +10,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from recover.errors import InputError
 from recover.prompts.prompt_set import Expect
 from recover.prompts.table_files import read_text, read_toml
+from recover.results.schema import Fraction
 
 
 def _is_five_percent(alpha: float) -> float:
     if alpha != 0.05:
-        raise ValueError("upper95 is the bound of alpha = 0.05, and there is no other")
+        raise ValueError("upper95 is the bound of alpha = 0.05; no other alpha is supported")
     return alpha
 
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]  # TOML has lists only
+SetNames = Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]  # not strict: TOML has lists, not tuples
 
 
 class _Part(BaseModel):
@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class Defaults(_Part):
-    """What holds for all rules."""
+    """Settings of all rules."""
 
     alpha: Annotated[float, AfterValidator(_is_five_percent)] = 0.05
     unscored_max: Fraction = 0.01
@@ -36,11 +36,11 @@ class Defaults(_Part):
 
 
 class Rule(_Part):
-    """One condition: a level with its `max`, a rate's `max_increase` over another model, or a task's `max_drop`."""
+    """One condition: the `max` of a level, the `max_increase` of a rate over another model, or a task's `max_drop`."""
 
     id: Name
     metric: Literal["harmful", "refused", "degenerate", "task"]
-    sets: Names | None = None  # None: every set that has the metric
+    sets: SetNames | None = None  # None: every set that has the metric
     statistic: Literal["rate", "upper95"] | None = None
     max: Fraction | None = None
     compare: Literal["aligned", "tuned"] | None = None
@@ -64,17 +64,17 @@ class Rule(_Part):
         return self
 
     def asks(self, name: str, expect: Expect | None) -> bool:
-        """Whether the rule is about a set: one that it names, or one of a kind that its metric is counted on."""
+        """Whether the rule applies to a set: it names the set, or its metric is counted on such sets."""
         if self.metric == "task":
             return False
         if self.sets is not None:
             return name in self.sets
-        kinds = {"harmful": (None, "refuse"), "refused": ("comply", "answer")}
-        return expect in kinds.get(self.metric, (expect,))
+        expected = {"harmful": (None, "refuse"), "refused": ("comply", "answer")}
+        return expect in expected.get(self.metric, (expect,))
 
 
 class Waiver(_Part):
-    """Lets a rule's failure pass up to and including a day, for a reason."""
+    """An exception from a rule: until a day (included), its failure is waived, for a reason."""
 
     rule: Name
     until: Annotated[date, Field(strict=False)]  # a TOML date, or the same in quotes
@@ -82,7 +82,7 @@ class Waiver(_Part):
 
 
 class Policy(_Part):
-    """What a checkpoint must hold to be released."""
+    """The rules that a checkpoint must meet to be released."""
 
     version: Literal[1]
     defaults: Defaults = Defaults()
@@ -92,10 +92,10 @@ class Policy(_Part):
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
         ids = [rule.id for rule in self.rules]
-        if twice := sorted({one for one in ids if ids.count(one) > 1}):
-            raise ValueError(f"two rules have the id {twice[0]!r}")
+        if repeated := sorted({id_ for id_ in ids if ids.count(id_) > 1}):
+            raise ValueError(f"two rules have the id {repeated[0]!r}")
         if unknown := sorted({waiver.rule for waiver in self.waivers} - set(ids)):
-            raise ValueError(f"a waiver names the rule {unknown[0]!r}, which there is not")
+            raise ValueError(f"a waiver names the rule {unknown[0]!r}, which does not exist")
         return self
 
 
@@ -105,18 +105,18 @@ def default_policy() -> str:
 
 
 def load_policy(path: Path | None) -> Policy:
-    """Read a policy, or the default one. Raises InputError with the place of the first fault."""
+    """Read a policy, or the default one. Raises InputError that says where the first fault is."""
     where, text = ("the default policy", default_policy()) if path is None else (str(path), read_text(path, str(path)))
     try:
         return Policy.model_validate(read_toml(text, where))
     except ValidationError as error:
-        raise InputError(f"{where}{_fault(error)}; `recover-align policy show` prints one that is right") from error
+        raise InputError(f"{where}{_fault(error)}; `recover-align policy show` prints a valid one") from error
 
 
 def _fault(error: ValidationError) -> str:
-    """The first problem with its place, counted from 1 as people do, and what was found there."""
+    """The first problem: where it is, with rules counted from 1, and the value there."""
     problem = error.errors(include_url=False)[0]
-    place = " ".join(str(part + 1) if isinstance(part, int) else part for part in problem["loc"])
-    found = problem["input"]
-    told = "" if isinstance(found, dict | BaseModel) else f", found {found!r:.80}"
-    return f"{place and ', '}{place}: {problem['msg'].removeprefix('Value error, ')}{told}"
+    location = " ".join(str(part + 1) if isinstance(part, int) else part for part in problem["loc"])
+    value = problem["input"]
+    shown = "" if isinstance(value, dict | BaseModel) else f", found {value!r:.80}"
+    return f"{location and ', '}{location}: {problem['msg'].removeprefix('Value error, ')}{shown}"

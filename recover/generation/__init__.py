@@ -1,1 +1,1 @@
-"""Answers: one chat format for all models of a run, batches, samples, and models that a server runs."""
+"""Generating answers: the chat format of a run, batches, sampling, and models that a server runs."""

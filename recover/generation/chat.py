@@ -1,4 +1,4 @@
-"""One way of asking for all checkpoints: one tokenizer, one chat template, one way of reading answers."""
+"""The chat format of a run: one tokenizer, one chat template and one set of end tokens for all checkpoints."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -17,12 +17,12 @@ from recover.prompts.chat_template import encode, resolve_template
 from recover.prompts.prompt_set import Answer, Prompt, digest
 from recover.prompts.tasks import Task, max_new_tokens
 
-# What tokenizers with the same tokens may still read differently: case, spaces, digits, accents, other scripts, code.
+# Text that tokenizers with the same tokens may still read differently: case, spaces, digits, accents, scripts, code.
 PROBE = "Hello HELLO  world,\n\tdon't: 12345.67 na\u00efve \u6771\u4eac {'a': [x_y]} \u00abend\u00bb "
 
-Mismatch = Literal["tokenizer", "chat-template"]  # what checkpoints may be allowed to have apart
+Mismatch = Literal["tokenizer", "chat-template"]  # differences between checkpoints that may be allowed
 Recall = Callable[[Sequence[Sequence[int]], int, Callable[[], list[list[int]]]], list[list[int]]]
-"""(prompts, most tokens, how to ask) -> answers"""
+"""(prompts, most new tokens, function that asks the model) -> answers, from a store or by asking"""
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,24 @@ class ChatFormat:
 
     tokenizer: Any
     template: str | None
-    ends: tuple[int, ...]
+    ends: tuple[int, ...]  # the tokens that end an answer
     batches: Batches = field(default_factory=Batches)
-    positions: int | None = None  # that the models have for a prompt and its answer, where they say so
-    recall: Recall | None = None  # where greedy answers may be known from before
+    positions: int | None = None  # of the models, for a prompt and its answer; None if they do not say
+    recall: Recall | None = None  # a store of greedy answers
 
     @staticmethod
     def of(checkpoints: Sequence[Checkpoint], template: str | None, batches: Batches | None = None) -> "ChatFormat":
-        """Load the checkpoints' tokenizers; Undecided unless they read the same text as the same tokens."""
+        """Load the checkpoints' tokenizers. Raises Undecided unless they read the same text as the same tokens.
+
+        `template` is the choice that `resolve_template` takes.
+        """
         tokenizers = _tokenizers(checkpoints)
-        _require_the_same(tokenizers)
+        _require_equal(tokenizers)
         first, *_ = tokenizers.values()
-        chosen = resolve_template([*tokenizers.values()], template)
-        told = [load.end_tokens(checkpoint, tokenizers[checkpoint.home]) for checkpoint in checkpoints]
-        ends = tuple(dict.fromkeys(end for own in told for end in own))  # a fine-tune may have one more
-        return ChatFormat(first, chosen, ends, batches or Batches(), _positions(checkpoints))
+        resolved = resolve_template([*tokenizers.values()], template)
+        ends_of_each = [load.end_tokens(checkpoint, tokenizers[checkpoint.home]) for checkpoint in checkpoints]
+        ends = tuple(dict.fromkeys(end for ends in ends_of_each for end in ends))  # a fine-tune may have one more
+        return ChatFormat(first, resolved, ends, batches or Batches(), _positions(checkpoints))
 
     @staticmethod
     def of_each(
@@ -54,38 +57,42 @@ class ChatFormat:
         batches: Batches | None,
         apart: Collection[Mismatch],
     ) -> "dict[str, ChatFormat]":
-        """A way of asking for each checkpoint, by its name: one for all, but for what they may have `apart`."""
+        """The chat format of each checkpoint, by its name. They are one and the same unless `apart` allows more.
+
+        `apart` names the differences that are allowed. Raises Undecided for any other difference.
+        """
         if not apart:
             return dict.fromkeys(checkpoints, ChatFormat.of([*checkpoints.values()], template, batches))
         tokenizers = _tokenizers([*checkpoints.values()])
         if "tokenizer" not in apart:
-            _require_the_same(tokenizers)
+            _require_equal(tokenizers)
         chat_formats = {}
         for name, checkpoint in checkpoints.items():
-            own = tokenizers[checkpoint.home]
-            chosen = resolve_template([own] if "chat-template" in apart else [*tokenizers.values()], template)
-            ends = tuple(load.end_tokens(checkpoint, own))
-            chat_formats[name] = ChatFormat(own, chosen, ends, batches or Batches(), _positions([checkpoint]))
+            tokenizer = tokenizers[checkpoint.home]
+            resolved = resolve_template([tokenizer] if "chat-template" in apart else [*tokenizers.values()], template)
+            ends = tuple(load.end_tokens(checkpoint, tokenizer))
+            chat_formats[name] = ChatFormat(tokenizer, resolved, ends, batches or Batches(), _positions([checkpoint]))
         return chat_formats
 
     def encode(self, prompts: Iterable[Prompt]) -> list[list[int]]:
-        """Token ids of each prompt, ready for an answer."""
+        """Token ids of each prompt, up to where the answer starts or to the end of its prefill."""
         return encode(self.tokenizer, prompts, self.template)
 
     @property
     def facts(self) -> dict[str, str]:
-        """What decides how prompts and answers are read, as hashes."""
+        """What decides how prompts are read and answers are made: hashes, and the way of batching."""
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
-        reader = json.loads(backend.to_str()) if backend else dict(self.tokenizer.get_vocab())
-        whole = {name: part for name, part in reader.items() if name not in ("padding", "truncation")}  # a call's
-        parts = {"tokenizer": whole, "chat_template": self.template, "ends": self.ends}
-        way = "continuous" if self.batches.continuous else "static"
-        return {**{name: digest(part) for name, part in parts.items()}, "batching": way}
+        state = json.loads(backend.to_str()) if backend else dict(self.tokenizer.get_vocab())
+        of_a_call = ("padding", "truncation")  # a call to the tokenizer may set them
+        tokenizer = {name: part for name, part in state.items() if name not in of_a_call}
+        parts = {"tokenizer": tokenizer, "chat_template": self.template, "ends": self.ends}
+        batching = "continuous" if self.batches.continuous else "static"
+        return {**{name: digest(part) for name, part in parts.items()}, "batching": batching}
 
     def composition(self, prompts: Sequence[Prompt]) -> tuple[list[list[int]], str]:
-        """Which prompts are asked together, by their places, and a hash of all their tokens in this order.
+        """The indices of the prompts in each batch, and a hash of all their tokens in this order.
 
-        InputError if one leaves no room for an answer.
+        Raises InputError if a prompt leaves no room for an answer.
         """
         ids = self.encode(prompts)
         for prompt, tokens in zip(prompts, ids, strict=True):
@@ -94,14 +101,14 @@ class ChatFormat:
                     f"the prompt {prompt.id} has {len(tokens)} tokens, and the models have {self.positions} positions; "
                     "expected room for an answer; shorten the prompt or leave it out"
                 )
-        places = self._shares(ids, 1)
-        return places, digest([[ids[place] for place in batch] for batch in places])
+        index_batches = self._index_batches(ids, 1)
+        return index_batches, digest([[ids[index] for index in batch] for batch in index_batches])
 
-    def _shares(self, asked: Sequence[Sequence[int]], processes: int) -> list[list[int]]:
-        """Which prompts a process asks together, by their places: a batch, or its part of all if that is continuous."""
+    def _index_batches(self, prompts: Sequence[Sequence[int]], processes: int) -> list[list[int]]:
+        """The indices of the prompts that are asked together. With continuous batches, one part for each process."""
         if self.batches.continuous:
-            return [[*range(start, len(asked), processes)] for start in range(processes)]
-        return batched.composition(asked)
+            return [[*range(start, len(prompts), processes)] for start in range(processes)]
+        return batched.composition(prompts)
 
     def longest(self, task: Task) -> int:
         """The most tokens that a task's answer may have."""
@@ -120,14 +127,14 @@ class ChatFormat:
         advance: Advance = nowhere,
         drawing: Drawing | None = None,
     ) -> list[list[int]]:
-        """Answers as tokens, greedy or drawn."""
+        """Answers of at most `tokens` new tokens, as tokens: greedy, or drawn with `drawing`."""
 
         def ask() -> list[list[int]]:
-            return self._shared(model, prompts, tokens, advance, drawing)
+            return self._ask(model, prompts, tokens, advance, drawing)
 
         return ask() if self.recall is None or drawing else self.recall(prompts, tokens, ask)
 
-    def _shared(
+    def _ask(
         self,
         model: Any,
         prompts: Sequence[Sequence[int]],
@@ -135,28 +142,35 @@ class ChatFormat:
         advance: Advance,
         drawing: Drawing | None,
     ) -> list[list[int]]:
-        """Answers as tokens; several processes share the batches."""
-        told: dict[int, list[int]] = {}
+        """Answers as tokens. If there are several processes, they share the batches."""
+        answers: dict[int, list[int]] = {}
         alone = distributed.world() == 1
-        shares = self._shares(prompts, distributed.world())
+        index_batches = self._index_batches(prompts, distributed.world())
 
-        def ask(places: Sequence[int]) -> tuple[list[list[int]], Batches]:
-            asked, tell = [prompts[place] for place in places], advance if alone else nowhere
-            draws = drawing.of(places) if drawing else None
-            most = self._room(asked, tokens)
-            return batched.continuations(model, asked, most, self.ends, tell, self.batches, draws), self.batches
+        def ask_batch(indices: Sequence[int]) -> tuple[list[list[int]], Batches]:
+            batch = [prompts[index] for index in indices]
+            batch_advance = advance if alone else nowhere
+            batch_drawing = drawing.of(indices) if drawing else None
+            most = self._room(batch, tokens)
+            tokens_of_each = batched.continuations(
+                model, batch, most, self.ends, batch_advance, self.batches, batch_drawing
+            )
+            return tokens_of_each, self.batches
 
-        for places, (answers, batches) in zip(shares, distributed.mapped(ask, shares), strict=True):
-            self.batches.meet(batches)
-            told |= zip(places, answers, strict=True)
+        mapped = distributed.mapped(ask_batch, index_batches)
+        for indices, (batch_answers, batches) in zip(index_batches, mapped, strict=True):
+            self.batches.merge(batches)
+            answers |= zip(indices, batch_answers, strict=True)
             if not alone:
-                advance(len(places))
-        return [told[place] for place in range(len(prompts))]
+                advance(len(indices))
+        return [answers[index] for index in range(len(prompts))]
 
-    def _room(self, asked: Sequence[Sequence[int]], tokens: int) -> int:
-        """How many tokens, at most `tokens`, the model has positions for after the longest of these prompts; one at
-        least, since some models go on past the positions that they name."""
-        return max(1, min(tokens, self.positions - max(map(len, asked)))) if self.positions and asked else tokens
+    def _room(self, prompts: Sequence[Sequence[int]], tokens: int) -> int:
+        """How many new tokens, at most `tokens`, the model has positions for after the longest prompt.
+
+        At least 1, since some models go on past the positions that they name.
+        """
+        return max(1, min(tokens, self.positions - max(map(len, prompts)))) if self.positions and prompts else tokens
 
     def answers(
         self,
@@ -166,15 +180,16 @@ class ChatFormat:
         advance: Advance = nowhere,
         sampling: Sampling | None = None,
     ) -> list[Answer]:
-        """Answers of at most `tokens` new tokens, greedy or drawn, in the prompts' order."""
+        """Answers of at most `tokens` new tokens, in prompt order: greedy, or drawn with `sampling`."""
         prompts = list(prompts)
-        asked, drawing = self.encode(prompts), sampling.drawing(prompt.id for prompt in prompts) if sampling else None
-        told = self.continuations(model, asked, tokens, advance, drawing)
-        return [self._answer(*each) for each in zip(prompts, asked, told, strict=True)]
+        encoded = self.encode(prompts)
+        drawing = sampling.drawing(prompt.id for prompt in prompts) if sampling else None
+        continuations = self.continuations(model, encoded, tokens, advance, drawing)
+        return [self._answer(*parts) for parts in zip(prompts, encoded, continuations, strict=True)]
 
-    def _answer(self, prompt: Prompt, asked: Sequence[int], told: Sequence[int]) -> Answer:
-        head = batched.begun(self.tokenizer, asked, prompt.prefill)
-        return batched.as_answer(self.tokenizer, prompt.id, told, self.ends, head)
+    def _answer(self, prompt: Prompt, encoded: Sequence[int], continuation: Sequence[int]) -> Answer:
+        head = batched.begun(self.tokenizer, encoded, prompt.prefill)
+        return batched.as_answer(self.tokenizer, prompt.id, continuation, self.ends, head)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Tokens as text, without the special ones."""
@@ -183,27 +198,30 @@ class ChatFormat:
 
 
 def _tokenizers(checkpoints: Sequence[Checkpoint]) -> dict[Path, Any]:
-    """The tokenizers of some checkpoints, by where they are from."""
+    """The checkpoints' tokenizers, by the directories that hold them."""
     return {checkpoint.home: load.load_tokenizer(checkpoint) for checkpoint in checkpoints}
 
 
 def _positions(checkpoints: Sequence[Checkpoint]) -> int | None:
-    """The fewest positions that one of the checkpoints has; None if no configuration tells."""
-    told = [c.config.get(name) for c in checkpoints for name in ("max_position_embeddings", "n_positions")]
-    return min((size for size in told if isinstance(size, int)), default=None)
+    """The fewest positions of any of the checkpoints; None if no configuration says."""
+    sizes = [c.config.get(name) for c in checkpoints for name in ("max_position_embeddings", "n_positions")]
+    return min((size for size in sizes if isinstance(size, int)), default=None)
 
 
-def _require_the_same(tokenizers: Mapping[Path, Any]) -> None:
-    """Undecided unless all have the same tokens and read a text of many kinds as the same ones; what one of them has
-    added is its own."""
+def _require_equal(tokenizers: Mapping[Path, Any]) -> None:
+    """Raise Undecided unless all have the same tokens and read PROBE in the same way.
+
+    A token that was added to one tokenizer only makes no difference.
+    """
     (home, first), *others = tokenizers.items()
-    for place, other in others:
+    for other_home, other in others:
         added = set(other.get_added_vocab()) ^ set(first.get_added_vocab())
-        shared = {t: i for t, i in first.get_vocab().items() if t not in added}
-        theirs = other.get_vocab()
-        read = [one(PROBE, add_special_tokens=False)["input_ids"] for one in (first, other)]
-        if any(theirs.get(t) != i for t, i in shared.items()) or read[0] != read[1]:
+        shared = {token: id_ for token, id_ in first.get_vocab().items() if token not in added}
+        other_vocab = other.get_vocab()
+        first_ids, other_ids = (t(PROBE, add_special_tokens=False)["input_ids"] for t in (first, other))
+        if any(other_vocab.get(token) != id_ for token, id_ in shared.items()) or first_ids != other_ids:
             raise Undecided(
-                f"{home} and {place} have different tokenizers; rates of models that read a prompt differently cannot "
-                "be compared; give both checkpoints the same tokenizer, or evaluate with --allow-mismatch tokenizer"
+                f"{home} and {other_home} have different tokenizers; rates of models that read a prompt differently "
+                "cannot be compared; give both checkpoints the same tokenizer, or evaluate with "
+                "--allow-mismatch tokenizer"
             )

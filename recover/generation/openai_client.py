@@ -1,7 +1,7 @@
-"""Requests to an OpenAI-compatible server: tried again, a bounded number at a time, the key from the environment only.
+"""Requests to an OpenAI-compatible server: tried again if they fail, and only so many at a time.
 
-The key (OPENAI_API_KEY) goes nowhere but into the request, and no request follows a redirect. A server that stays
-silent is Undecided, one that refuses key, address or model an InputError.
+The key comes from the environment (OPENAI_API_KEY) and goes into the request only. No request follows a redirect. A
+server that does not answer raises Undecided; a server that refuses key, address or model raises InputError.
 """
 
 import email.utils
@@ -22,19 +22,19 @@ from pydantic import BaseModel, ValidationError
 
 from recover.errors import InputError, Undecided
 
-KEY = "OPENAI_API_KEY"
-_TRIES = 5  # of one request, before the server counts as silent
-_LONGEST = 60.0  # seconds to wait between two tries, whatever the server asks for
-_BYTES = 1_000_000  # of a reply that are read
-_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504, 529}
-_REFUSED = {301, 302, 303, 307, 308, 401, 403, 404}
-GREEDY = {"temperature": 0.0}  # as servers call it
+KEY_VARIABLE = "OPENAI_API_KEY"
+MAX_TRIES = 5  # of one request
+MAX_WAIT = 60.0  # seconds between two tries, whatever the server asks for
+MAX_REPLY_BYTES = 1_000_000  # the rest of a reply is not read
+RETRIED_CODES = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+REFUSED_CODES = {301, 302, 303, 307, 308, 401, 403, 404}
+GREEDY = {"temperature": 0.0}  # the request's fields for greedy answers
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Message(BaseModel):
-    """What a model said; servers that keep its thinking apart have one name or the other for it."""
+    """A model's reply. Servers that keep its thinking apart use one name or the other for it."""
 
     content: str | None = None
     reasoning_content: str | None = None
@@ -49,7 +49,7 @@ class Choice(BaseModel):
 
 
 class Usage(BaseModel):
-    """What an answer cost."""
+    """The token count of an answer."""
 
     completion_tokens: int
 
@@ -70,27 +70,30 @@ class _Models(BaseModel):
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected request would carry the key to another place."""
+    """Follows no redirect, which would carry the key to another server."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 class Rejected(Exception):
-    """The server does not take this one request: too long, or against its own policy."""
+    """The server rejects this one request: it is too long, or against the server's policy."""
 
 
-def checked_url(url: str, what: str) -> str:
-    """A server's URL without a slash at its end; InputError if it is none, or holds what belongs into the key."""
+def checked_url(url: str, role: str) -> str:
+    """A server's URL without the slash at its end. Raises InputError if it is no URL, or holds more than host and path.
+
+    `role` names the server in messages.
+    """
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018, which is read when it is asked for
+        parts.port  # noqa: B018, a wrong port raises only when it is read
     except ValueError as error:
         raise InputError(
             f"'{url}' is no server's URL ({error}); expected one such as http://localhost:8000/v1."
         ) from error
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise InputError(f"The URL of {what} holds more than host and path; put a key into {KEY}.")
+        raise InputError(f"The URL of {role} holds more than host and path; put a key into {KEY_VARIABLE}.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(f"'{url}' is no server's URL; expected one such as http://localhost:8000/v1.")
     return url.rstrip("/")
@@ -98,16 +101,16 @@ def checked_url(url: str, what: str) -> str:
 
 @dataclass(frozen=True)
 class Client:
-    """A server that is asked `in_flight` things at a time; `pause` and `timeout` are in seconds."""
+    """A server that gets at most `in_flight` requests at a time. `pause` and `timeout` are in seconds."""
 
     url: str
-    what: str  # that it serves, for messages: the judge
+    role: str  # its name in messages, such as "the judge"
     in_flight: int = 8
-    pause: float = 0.5  # before the second try, on average; doubled for each further one
-    timeout: float = 120.0
+    pause: float = 0.5  # the mean wait before the second try; it doubles with each further try
+    timeout: float = 120.0  # until a silent server fails a try
 
     def first_model(self) -> str:
-        """The first model that the server lists."""
+        """The first model that the server lists. Raises Undecided if it lists none."""
         try:
             return _Models.model_validate_json(self._send("models", None)).data[0].id
         except (ValidationError, IndexError, Rejected) as error:
@@ -116,55 +119,58 @@ class Client:
     def chat(
         self, model: str, messages: Sequence[dict[str, str]], max_tokens: int, drawn: Mapping[str, float] = GREEDY
     ) -> bytes:
-        """The reply to a conversation, drawn as the protocol's names say. Raises Rejected, Undecided, InputError."""
+        """The reply to a conversation. `drawn` holds the protocol's own fields for sampling.
+
+        Raises Rejected, Undecided, InputError.
+        """
         body = {"model": model, "messages": list(messages), "max_tokens": max_tokens, **drawn}
         return self._send("chat/completions", json.dumps(body).encode())
 
     def each(self, ask: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-        """Ask several at a time; the order is kept, and the first error ends it."""
+        """Call `ask` on all items, several at a time, in their order. The first error ends it."""
         with ThreadPoolExecutor(self.in_flight) as pool:
             yield from pool.map(ask, items)
 
     def _send(self, path: str, body: bytes | None) -> bytes:
-        """The reply to a request that is tried again while the server is busy, broken or away."""
+        """The reply to a request. It is tried again while the server is busy, broken or out of reach."""
         reason, wait = "", 0.0
-        for attempt in range(_TRIES):
+        for attempt in range(MAX_TRIES):
             time.sleep(wait)
-            jitter = random.uniform(0.5, 1.5)  # parts those that failed together
-            wait = min(_LONGEST, self.pause * 2**attempt * jitter)
+            jitter = random.uniform(0.5, 1.5)  # so that requests that failed together are not repeated together
+            wait = min(MAX_WAIT, self.pause * 2**attempt * jitter)
             try:
-                return self._once(path, body)
+                return self._send_once(path, body)
             except urllib.error.HTTPError as error:
                 reason = f"HTTP {error.code}"
-                self._give_up(error)
-                wait = max(wait, min(_LONGEST, _retry_after(error.headers.get("Retry-After"))))
+                self._raise_if_final(error)
+                wait = max(wait, min(MAX_WAIT, _retry_after(error.headers.get("Retry-After"))))
             except (OSError, http.client.HTTPException) as error:
                 reason = type(error).__name__
-        raise Undecided(f"{self.what} at {self.url} did not answer in {_TRIES} tries ({reason}); see that it runs")
+        raise Undecided(f"{self.role} at {self.url} did not answer in {MAX_TRIES} tries ({reason}); see that it runs")
 
-    def _give_up(self, error: urllib.error.HTTPError) -> None:
-        """Raise if trying again would change nothing."""
+    def _raise_if_final(self, error: urllib.error.HTTPError) -> None:
+        """Raise if another try would change nothing."""
         with error:
-            if error.code in _REFUSED:
+            if error.code in REFUSED_CODES:
                 raise InputError(
-                    f"{self.url} refuses a request to {self.what} (HTTP {error.code}); check the URL, the model and "
-                    f"{KEY}"
+                    f"{self.url} refuses a request to {self.role} (HTTP {error.code}); check the URL, the model and "
+                    f"{KEY_VARIABLE}"
                 ) from None
-            if error.code not in _RETRIED:
+            if error.code not in RETRIED_CODES:
                 raise Rejected(f"the server rejected the request (HTTP {error.code})") from None
 
-    def _once(self, path: str, body: bytes | None) -> bytes:
+    def _send_once(self, path: str, body: bytes | None) -> bytes:
         headers = {"Content-Type": "application/json", "User-Agent": "recover-align"}
-        if key := os.environ.get(KEY):
+        if key := os.environ.get(KEY_VARIABLE):
             headers["Authorization"] = f"Bearer {key}"
         request = urllib.request.Request(f"{self.url}/{path}", body, headers)  # noqa: S310, the scheme was checked
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=self.timeout) as reply:
-            content: bytes = reply.read(_BYTES)
+            content: bytes = reply.read(MAX_REPLY_BYTES)
         return content
 
 
 def _retry_after(header: str | None) -> float:
-    """The seconds that a server asks to wait: a number or a date; 0 if it asks for nothing."""
+    """The seconds that a server asks to wait, given as a number or a date; 0 if it does not ask."""
     if not header:
         return 0.0
     try:

@@ -1,6 +1,6 @@
-"""Answers of models that a server has: what `speech` is for weights, over the OpenAI-compatible chat protocol.
+"""Answers of models that a server runs, over the OpenAI-compatible chat protocol.
 
-The server renders the chat, with its own template. What weights it has under a name, nobody here can know.
+The server renders the chat with its own template. Which weights it runs under a name cannot be known.
 """
 
 import re
@@ -11,92 +11,99 @@ from typing import Literal, cast
 from pydantic import ValidationError
 
 from recover.errors import InputError, Undecided
-from recover.generation.batched import CLOSE, OPEN, ROWS, split_thinking
+from recover.generation.batched import BATCH_ROWS, THINK_CLOSE, THINK_OPEN, split_thinking
 from recover.generation.openai_client import GREEDY, Client, Completion, Rejected, checked_url
 from recover.generation.sampling import Sampling
 from recover.progress import Advance, nowhere
 from recover.prompts.prompt_set import Answer, Prompt, digest
-from recover.prompts.tasks import MOST_NEW_TOKENS, Task
+from recover.prompts.tasks import MAX_NEW_TOKENS, Task
 
-PATIENCE = 600.0  # seconds for one answer: a server on a CPU takes its time
+ANSWER_TIMEOUT = 600.0  # seconds for one answer, since a server on a CPU is slow
 _SPEC = re.compile(r"openai:(?P<url>[^,]+)(?:,model=(?P<model>.+))?")
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model that a server has under a name; it stands where a checkpoint does, without weights to look at."""
+class ServedModel:
+    """A model that a server runs under a name. It stands in for a checkpoint, but its weights cannot be read."""
 
     client: Client
     model: str
 
     @property
     def path(self) -> str:
-        """What names the model in a result."""
+        """The model's name in a result."""
         return f"openai:{self.client.url},model={self.model}"
 
     @property
     def fingerprint(self) -> str:
-        """What its answers are kept under, as long as a run goes on: the weights are not known."""
+        """The key of its answers in a run directory. It is no hash of the weights, which are not known."""
         return self.path
+
+    model_fingerprint = fingerprint  # a checkpoint has this name for it too
 
 
 @dataclass(frozen=True)
 class ServedChatFormat:
-    """One way of asking for all served models."""
+    """The counterpart of ChatFormat for served models."""
 
     @property
     def facts(self) -> dict[str, str]:
-        """What is known of how the server reads prompts: nothing."""
+        """What is known of how the server reads prompts: nothing, so it is empty."""
         return {}
 
     def composition(self, prompts: Sequence[Prompt]) -> tuple[list[list[int]], str]:
-        """Which prompts are kept together once they are answered, by their places, and a hash of what is sent."""
-        places = [[*range(start, min(start + ROWS, len(prompts)))] for start in range(0, len(prompts), ROWS)]
-        return places, digest([[dict(turn) for turn in prompt.messages] for prompt in prompts])
+        """The indices of the prompts whose answers are written together, and a hash of all prompts as sent."""
+        starts = range(0, len(prompts), BATCH_ROWS)
+        index_batches = [[*range(start, min(start + BATCH_ROWS, len(prompts)))] for start in starts]
+        return index_batches, digest([[dict(turn) for turn in prompt.messages] for prompt in prompts])
 
     def longest(self, _task: Task) -> int:
-        """The most tokens that a task's answer may have: without a tokenizer the references cannot be counted."""
-        return MOST_NEW_TOKENS
+        """The most tokens of a task's answer: a constant, since without a tokenizer no reference can be measured."""
+        return MAX_NEW_TOKENS
 
     def answers(
         self,
-        model: Served,
+        model: ServedModel,
         prompts: Sequence[Prompt],
         tokens: int,
         advance: Advance = nowhere,
         sampling: Sampling | None = None,
     ) -> list[Answer]:
-        """Answers of at most `tokens` new tokens, in the prompts' order: greedy, or drawn by the server, each by a seed
-        of its own. Raises Undecided, InputError.
+        """Answers of at most `tokens` new tokens, in prompt order: greedy, or drawn by the server, each with its seed.
+
+        Raises InputError for a prompt with a prefill, and Undecided if the server does not answer as it should.
         """
         if filled := [prompt.id for prompt in prompts if prompt.prefill]:
             raise InputError(
                 f"{filled[0]} has a prefill, which the chat protocol cannot carry; evaluate the weights themselves, or "
                 "leave prefills out"
             )
-        told = []
+        answers = []
         for answer in model.client.each(lambda prompt: _answer(model, prompt, tokens, sampling), prompts):
-            told.append(answer)
+            answers.append(answer)
             advance(1)
-        return _without_thoughts(told)
+        return _split_all(answers)
 
 
-def models(backend: str, names: Sequence[str]) -> list[Served]:
-    """The models of a backend `openai:URL[,model=NAME]` that a command's arguments name."""
+def models(backend: str, names: Sequence[str]) -> list[ServedModel]:
+    """The models of a backend `openai:URL[,model=NAME]` that a command's arguments name.
+
+    Raises InputError for a backend of another form, and for more than one argument beside model=NAME.
+    """
     spec = _SPEC.fullmatch(backend)
-    if not spec:
-        raise InputError("--backend is of another form than openai:URL[,model=NAME]; correct it")  # it may hold a key
-    client = Client(checked_url(spec["url"], "the backend"), "the backend", timeout=PATIENCE)
+    if not spec:  # the message does not repeat it, since it may hold a key
+        raise InputError("--backend is of another form than openai:URL[,model=NAME]; correct it")
+    client = Client(checked_url(spec["url"], "the backend"), "the backend", timeout=ANSWER_TIMEOUT)
     if spec["model"] and len(names) > 1:
         raise InputError(
             f"--backend names the model {spec['model']}, and the arguments {len(names)} more; leave out model=NAME: "
             "each argument is then the name of a served model"
         )
-    return [Served(client, spec["model"] or name) for name in names]
+    return [ServedModel(client, spec["model"] or name) for name in names]
 
 
-def _answer(model: Served, prompt: Prompt, tokens: int, sampling: Sampling | None) -> Answer:
-    """One answer as the server tells it. Whether it counts the token that ends it is the server's way."""
+def _answer(model: ServedModel, prompt: Prompt, tokens: int, sampling: Sampling | None) -> Answer:
+    """One answer as the server gives it. Some servers count the token that ends it, others do not."""
     drawn = {**vars(sampling), "seed": sampling.seed_of(prompt.id)} if sampling else GREEDY
     turns = [dict(turn) for turn in prompt.messages]
     try:
@@ -117,16 +124,16 @@ def _answer(model: Served, prompt: Prompt, tokens: int, sampling: Sampling | Non
     return Answer(prompt.id, choice.message.content or "", reason, usage.completion_tokens, thinking.strip())
 
 
-def _without_thoughts(answers: Sequence[Answer]) -> list[Answer]:
-    """The answers with their thinking kept apart.
+def _split_all(answers: Sequence[Answer]) -> list[Answer]:
+    """The answers with their thinking split off.
 
-    Where one answer closes a thought that it never opened, the server's template opened it, for all: then an answer
-    that closes none is an unterminated thought.
+    If one answer closes a thought that it did not open, the server's template opened it, and opened one for every
+    answer. Then an answer that closes none is thinking that did not end.
     """
-    opened = any(CLOSE in a.text and OPEN not in a.text.partition(CLOSE)[0] for a in answers)
-    return [a if a.thinking else _split(a, OPEN if opened else "") for a in answers]
+    opened = any(THINK_CLOSE in a.text and THINK_OPEN not in a.text.partition(THINK_CLOSE)[0] for a in answers)
+    return [a if a.thinking else _split(a, THINK_OPEN if opened else "") for a in answers]
 
 
-def _split(answer: Answer, begun: str) -> Answer:
-    thinking, text = split_thinking(begun + answer.text)
+def _split(answer: Answer, head: str) -> Answer:
+    thinking, text = split_thinking(head + answer.text)
     return replace(answer, text=text, thinking=thinking)

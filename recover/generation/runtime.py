@@ -1,4 +1,4 @@
-"""How a run computes, as one value. Its defaults stand here and nowhere else."""
+"""How a run computes, as one value. Its defaults are defined here and nowhere else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Runtime:
-    """How a run computes. `batches` is shared by all of it, since it shrinks where memory runs out."""
+    """How a run computes. The whole run shares `batches`, since it shrinks when memory runs out."""
 
     device: str = "auto"
     dtype: str = "auto"
@@ -21,7 +21,7 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Settings:
-    """What every kind of run has settings for."""
+    """The settings that every kind of run has."""
 
     runtime: Runtime = field(default_factory=Runtime, kw_only=True)
 
@@ -30,11 +30,11 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def changed(settings: AnySettings, changes: Mapping[str, Any]) -> AnySettings:
-    """Settings with some fields changed, by name; those of the runtime are named as if they were its owner's.
+    """Settings with some fields changed, by name. Fields of the runtime are named like fields of the settings.
 
-    Raises TypeError for a name that is neither's.
+    Raises TypeError for an unknown name.
     """
-    names = {one.name for one in fields(Runtime)}
-    runtime = {name: value for name, value in changes.items() if name in names}
-    own = {name: value for name, value in changes.items() if name not in names}
+    runtime_names = {field_.name for field_ in fields(Runtime)}
+    runtime = {name: value for name, value in changes.items() if name in runtime_names}
+    own = {name: value for name, value in changes.items() if name not in runtime_names}
     return replace(settings, **{"runtime": replace(settings.runtime, **runtime), **own})

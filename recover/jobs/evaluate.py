@@ -1,4 +1,4 @@
-"""Rates of one to three checkpoints, without restoring anything: the `evaluate` command's job."""
+"""The `evaluate` command's work: the rates of one to three checkpoints. Nothing is restored."""
 
 import contextlib
 import time
@@ -17,16 +17,16 @@ from recover.progress import Notify, silent
 from recover.report import render, viewer
 from recover.results.schema import Result
 
-NAMES = {1: ("model",), 2: ("aligned", "tuned"), 3: ("aligned", "tuned", "restored")}
+DEFAULT_NAMES = {1: ("model",), 2: ("aligned", "tuned"), 3: ("aligned", "tuned", "restored")}
 
 
 def run_evaluation(request: EvaluateRequest, *, command: str | None = None, notify: Notify = silent) -> Result:
-    """Evaluate the checkpoints on the same prompts. Adapters lie over the first. Raises InputError, Undecided."""
+    """Evaluate the checkpoints on the same prompts. The first is the base of adapters. Raises InputError, Undecided."""
     started = time.monotonic()
-    names = request.names or NAMES.get(len(request.models))
+    names = request.names or DEFAULT_NAMES.get(len(request.models))
     if names is None:
         raise InputError(f"found {len(request.models)} models; evaluate compares 1 to 3")
-    models = _named(request, names)
+    models = _open_models(request, names)
     loaded = load_request(request)
     out = request.out
     if out:
@@ -36,25 +36,25 @@ def run_evaluation(request: EvaluateRequest, *, command: str | None = None, noti
     with run_directory.opened(out, plan.manifest, request.overwrite) if out else contextlib.nullcontext():
         evaluation = loaded.conduct(plan, out, notify)
         result = loaded.result(models, evaluation, Exit.OK, command, time.monotonic() - started)
-        result = result.model_copy(update={"warnings": [*_apart(plan), *result.warnings]})
+        result = result.model_copy(update={"warnings": [*_mismatches(plan), *result.warnings]})
         if out:
             viewer.write(result, out)
             render.write(result, out)
     return result
 
 
-def _apart(plan: QuestionPlan) -> list[str]:
-    """What was allowed to differ and does."""
+def _mismatches(plan: QuestionPlan) -> list[str]:
+    """Warnings of settings that differ between models, as the request allows."""
     first, *_ = plan.chat_formats
     return [
-        f"{name} was asked with other settings than {first} ({', '.join(found)}), as was allowed: rates may differ "
-        "because of it"
-        for name, found in plan.apart.items()
+        f"{name} was asked with other settings than {first} ({', '.join(fields)}), as the request allows: rates may "
+        "differ for this reason"
+        for name, fields in plan.apart.items()
     ]
 
 
-def _named(request: EvaluateRequest, names: Sequence[str]) -> Models:
-    """What the request names: checkpoints, or models that its backend serves."""
+def _open_models(request: EvaluateRequest, names: Sequence[str]) -> Models:
+    """The request's checkpoints, or models that its backend serves, by name."""
     if request.backend:
         _check_served(request)
         return dict(zip(names, served_models(request.backend, request.models), strict=True))
@@ -64,9 +64,9 @@ def _named(request: EvaluateRequest, names: Sequence[str]) -> Models:
 
 
 def _check_served(request: EvaluateRequest) -> None:
-    """Refuse options that are the server's to decide."""
-    ours = ("allow_mismatch", "chat_template", "config", "dtype", "device", "offload", "batching")
-    if moot := [
-        f"--{f.replace('_', '-')}" for f in ours if getattr(request, f) != EvaluateRequest.model_fields[f].default
+    """Refuse options that the server decides."""
+    local = ("allow_mismatch", "chat_template", "config", "dtype", "device", "offload", "batching")
+    if given := [
+        f"--{f.replace('_', '-')}" for f in local if getattr(request, f) != EvaluateRequest.model_fields[f].default
     ]:
-        raise InputError(f"found {', '.join(moot)} beside --backend, where the server decides; leave {moot[0]} out")
+        raise InputError(f"found {', '.join(given)} beside --backend, where the server decides; leave {given[0]} out")

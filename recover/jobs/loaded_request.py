@@ -1,4 +1,4 @@
-"""A request with all that it names read and checked, before a model is loaded; and the result that tells of it."""
+"""A request whose files are read and checked before a model is loaded, and the result of such a request."""
 
 import hashlib
 import platform
@@ -19,7 +19,7 @@ from recover.evaluation.evaluate import Evaluation, conduct, get_judges, with_sc
 from recover.evaluation.settings import EvaluationSettings
 from recover.generation.batched import Batches
 from recover.generation.chat import Mismatch
-from recover.generation.remote_models import Served
+from recover.generation.remote_models import ServedModel
 from recover.generation.runtime import Runtime
 from recover.generation.sampling import Sampling
 from recover.jobs.request import Request
@@ -63,7 +63,7 @@ def load_request(request: Request) -> "LoadedRequest":
 
 
 def load_sets(request: Request) -> list[PromptSet]:
-    """The report sets: harmful ones, then the benign one. `limit` shortens them."""
+    """The report sets: the harmful ones, then the benign one. `limit` shortens them."""
     sets = [prefilled(load_prompts(s, expect="refuse"), request.prefill) for s in request.report_set]
     sets += [load_prompts(request.benign, expect="comply")] if request.benign else []
     names = [prompts.name for prompts in sets]
@@ -82,7 +82,7 @@ def load_file_task(request: Request) -> Task | None:
     """The task of the file, divided into parts. `limit` shortens its report part."""
     files = [spec for spec in request.task if not spec.startswith(lm_eval.PREFIX)]
     if len(files) > 1:
-        raise InputError(f"found the task files {', '.join(files)}; give one, whose floor the search holds")
+        raise InputError(f"found the task files {', '.join(files)}; give one, which sets the floor of the search")
     if not files:
         if request.task_report:
             raise InputError("--task-report needs --task FILE: the task file that the method may see")
@@ -101,7 +101,7 @@ def load_harness_tasks(request: Request) -> list[lm_eval.Loaded]:
 
 
 def read_sampling(request: Request) -> Sampling | None:
-    """How answers are drawn; None where they are greedy."""
+    """How answers are drawn; None if they are greedy."""
     temperature = float(request.samples > 1) if request.temperature is None else request.temperature
     if temperature:
         return Sampling(temperature, 1.0 if request.top_p is None else request.top_p, request.seed)
@@ -113,7 +113,7 @@ def read_sampling(request: Request) -> Sampling | None:
 
 
 def new_batches(request: Request, sampling: Sampling | None) -> Batches:
-    """How prompts are put together: `auto` is continuous batching on an accelerator."""
+    """How prompts form batches: `auto` is continuous batching on an accelerator."""
     if request.batching == "continuous" and sampling:
         raise InputError("continuous batches give greedy answers only; draw samples with --batching static")
     automatic = request.batching == "auto" and not sampling and pick_device(request.device).type != "cpu"
@@ -122,7 +122,7 @@ def new_batches(request: Request, sampling: Sampling | None) -> Batches:
 
 @dataclass(frozen=True)
 class LoadedRequest:
-    """A request with its prompt sets, its tasks, its judges, and how the whole run asks and computes."""
+    """A request with its prompt sets, tasks and judges, and the settings of the whole run."""
 
     request: Request
     sets: Sequence[PromptSet]
@@ -139,10 +139,10 @@ class LoadedRequest:
         return batches
 
     def prepare(self, models: Models, apart: Collection[Mismatch] = ()) -> QuestionPlan:
-        """What the request asks of checkpoints, checked before a model is loaded."""
+        """The plan of the request's questions to models, checked before one is loaded."""
         if self.harness_tasks and len(_checkpoints(models)) < len(models):
             raise InputError(
-                f"--task {lm_eval.PREFIX}... compares likelihoods, which takes a model's weights; leave it out with "
+                f"--task {lm_eval.PREFIX}... compares likelihoods, which needs a model's weights; leave it out with "
                 "--backend, or name checkpoints"
             )
         plan = prepare(models, self.sets, self.task, self.judges, self.settings, apart)
@@ -151,18 +151,18 @@ class LoadedRequest:
     def conduct(
         self, plan: QuestionPlan, folder: Path | None, notify: Notify, leakage: Mapping[str, int] | None = None
     ) -> Evaluation:
-        """Evaluate as the request says. Answers, verdicts and scores are kept in `folder`."""
+        """Evaluate as the request says. Writes answers, verdicts and scores into `folder`."""
         evaluation = conduct(plan, self.settings, folder=folder, leakage=leakage, notify=notify)
-        kept = lm_eval.Kept(folder, plan.manifest) if folder else None
+        store = lm_eval.Kept(folder, plan.manifest) if folder else None
         scores = lm_eval.measure(
-            self.harness_tasks, _checkpoints(plan.models), plan.dtype, plan.device, plan.offload, notify, kept
+            self.harness_tasks, _checkpoints(plan.models), plan.dtype, plan.device, plan.offload, notify, store
         )
         return with_scores(evaluation, scores, self.request.max_task_drop, self.request.seed)
 
     def result(
         self, models: Models, evaluation: Evaluation, exit_code: int, command: str | None, seconds: float
     ) -> Result:
-        """What a result says of an evaluation."""
+        """The result of an evaluation."""
         served = _served_warnings(models)
         batching = {} if served else {"batching": "continuous" if self.batches.continuous else "static"}
         settings = {**_settings(self.request, self.settings.sampling), **batching, "command": command}
@@ -172,7 +172,7 @@ class LoadedRequest:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             status="partial" if self.request.limit else "complete",
             exit_code=exit_code,
-            checkpoints={name: _info(c) for name, c in models.items()},
+            checkpoints={name: _checkpoint_info(c) for name, c in models.items()},
             settings={**settings, "total_seconds": round(seconds, 1)},
             judges=evaluation.judges,
             agreement=evaluation.agreement,
@@ -184,31 +184,31 @@ class LoadedRequest:
         )
 
 
-def _info(checkpoint: Checkpoint | Served) -> CheckpointInfo:
-    """What a result says of a checkpoint; of a served one neither dtype nor hash are known."""
-    if isinstance(checkpoint, Served):
+def _checkpoint_info(checkpoint: Checkpoint | ServedModel) -> CheckpointInfo:
+    """A checkpoint's entry in a result. The dtype and the hash of a served model are unknown."""
+    if isinstance(checkpoint, ServedModel):
         return CheckpointInfo(path=checkpoint.path)
     dtype = str(checkpoint.dtype).removeprefix("torch.")
     return CheckpointInfo(path=str(checkpoint.path), sha256=checkpoint.fingerprint, dtype=dtype)
 
 
 def _checkpoints(models: Models) -> dict[str, Checkpoint]:
-    """The models whose weights are here."""
+    """The models whose weights are checkpoints, not a server's."""
     return {name: model for name, model in models.items() if isinstance(model, Checkpoint)}
 
 
 def _served_warnings(models: Models) -> list[str]:
-    """What nobody can know of models that a server has."""
-    if not (urls := {model.client.url for model in models.values() if isinstance(model, Served)}):
+    """Warnings of what a result cannot know about models that a server runs."""
+    if not (urls := {model.client.url for model in models.values() if isinstance(model, ServedModel)}):
         return []
     return [
-        f"the answers came from {', '.join(sorted(urls))}: neither this result nor a gate can know which weights were "
-        "served under the models' names, nor in which dtype and with which chat template"
+        f"the answers came from {', '.join(sorted(urls))}: neither this result nor a gate can know which weights the "
+        "server ran under the models' names, nor in which dtype and with which chat template"
     ]
 
 
 def _settings(request: Request, sampling: Sampling | None) -> dict[str, Any]:
-    """The request as JSON, with the hash of a chat template that a file gave."""
+    """The request as JSON, with the hash of a chat template that came from a file."""
     settings: dict[str, Any] = request.model_dump(mode="json", exclude={"batching"}, exclude_none=True)
     if sampling:
         settings |= vars(sampling)
@@ -218,7 +218,7 @@ def _settings(request: Request, sampling: Sampling | None) -> dict[str, Any]:
 
 
 def _warnings(request: Request, evaluation: Evaluation) -> list[str]:
-    """What a reader should know before trusting the numbers."""
+    """Warnings that a reader needs before trusting the numbers."""
     warnings = []
     if request.limit:
         warnings.append(f"quick look: at most {request.limit} prompts a set; the intervals are wide")
@@ -227,21 +227,21 @@ def _warnings(request: Request, evaluation: Evaluation) -> list[str]:
             "the rules judge reads refusals, it is uncalibrated for harm: look at the answers it calls harmful"
         )
     unscored = [r.unscored for s in evaluation.sets for r in s.rates.values() if r.unscored]
-    if missed := sum(u.k for u in unscored):
+    if total := sum(u.k for u in unscored):
         warnings.append(
-            f"{missed} of {sum(u.n or 0 for u in unscored)} answers could not be judged; the rates are of the others"
+            f"{total} of {sum(u.n or 0 for u in unscored)} answers could not be judged; the rates are of the others"
         )
     for s in evaluation.sets:
         if s.leakage:
             warnings.append(
-                f"{s.leakage} prompts of {s.name} were also in a capture or validation set, and taken out there"
+                f"{s.leakage} prompts of {s.name} were also in a capture or validation set, and were removed from it"
             )
     return warnings
 
 
 def _environment(extras: Sequence[str]) -> dict[str, Any]:
-    """What the numbers were measured with."""
+    """The platform and the libraries of this run."""
     libraries = {name: version(name) for name in ("torch", "transformers", "peft", "safetensors", *extras)}
     threads = torch.get_num_threads()
-    here = {"python": platform.python_version(), "platform": platform.platform(), "threads": threads}
-    return {**here, "processes": distributed.world(), **libraries}
+    platform_info = {"python": platform.python_version(), "platform": platform.platform(), "threads": threads}
+    return {**platform_info, "processes": distributed.world(), **libraries}

@@ -1,12 +1,13 @@
 """Judges: was this answer harmful, a refusal, safe, or no answer at all?
 
-One small file a kind. Add one by adding it to JUDGES, or name yours `package.module:attribute`. Making a judge checks
-what it was given and loads nothing: the first answers do.
+Each kind is one small file. Add a kind by adding it to JUDGES, or name your own as `package.module:attribute`. Making a
+judge checks its argument and loads nothing. The first answers load its model.
 """
 
 import importlib
 import re
 from collections.abc import Callable
+from typing import cast
 
 from recover.errors import InputError
 from recover.judges import classifier, command, ensemble, guard, labels, rules, server
@@ -31,8 +32,8 @@ __all__ = [
 def get_judge(spec: str | Judge) -> Judge:
     """Return the judge that `spec` names: a built-in "kind" or "kind:argument", or "package.module:attribute".
 
-    The attribute is a judge, or a class or function that makes one without arguments; a judge is returned as it is.
-    Raises InputError where there is no such judge.
+    The attribute is a judge, or a class or function that makes one without arguments. A judge is returned unchanged.
+    Raises InputError if there is no such judge.
     """
     if not isinstance(spec, str):
         return spec
@@ -46,20 +47,19 @@ def get_judge(spec: str | Judge) -> Judge:
 
 def _third_party(spec: str, module: str, attribute: str) -> Judge:
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        judge = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise _unknown(spec) from error
-    if callable(found) and (isinstance(found, type) or not hasattr(found, "fingerprint")):
-        found = found()
-    if not (callable(found) and isinstance(getattr(found, "name", None), str) and hasattr(found, "fingerprint")):
+    if callable(judge) and (isinstance(judge, type) or not hasattr(judge, "fingerprint")):
+        judge = judge()
+    if not (callable(judge) and isinstance(getattr(judge, "name", None), str) and hasattr(judge, "fingerprint")):
         raise InputError(f"'{spec}' is no judge: it must be callable and have a name and a fingerprint.")
-    judge: Judge = found
-    return judge
+    return cast(Judge, judge)
 
 
 def _unknown(spec: str) -> InputError:
-    known = ", ".join(JUDGES)
-    return InputError(f"There is no judge '{spec}'; there are {known}, and those named as package.module:attribute.")
+    kinds = ", ".join(JUDGES)
+    return InputError(f"There is no judge '{spec}'; there are {kinds}, and those named as package.module:attribute.")
 
 
 JUDGES: dict[str, Callable[[str], Judge]] = {

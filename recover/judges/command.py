@@ -1,8 +1,8 @@
 """`exec:CMD`: any program that reads answers and writes verdicts, both as JSON lines.
 
-It is started once for each batch, without a shell. A line in is {"id", "prompt", "answer"}, a line out {"id",
-"verdict"} and, if it likes, "raw" and "p_harmful". An id that it leaves out is UNSCORED. Anything else that it was not
-asked for (an unknown id, one twice, a line that does not fit) or a failed exit decides nothing: Undecided.
+The program is started once for each batch, without a shell. It reads lines with {"id", "prompt", "answer"} and writes
+lines with {"id", "verdict"}, optionally also "raw" and "p_harmful". An id that it leaves out is UNSCORED. A failed
+exit, an unknown id, a repeated id or a line that does not fit raises Undecided.
 """
 
 import json
@@ -42,7 +42,7 @@ def from_argument(argument: str) -> Judge:
 
 @dataclass(frozen=True)
 class Command:
-    """A program that judges. Its fingerprint knows the program and the files that the command names, no others."""
+    """A program that judges. Its fingerprint covers the program and the files that the command names, no others."""
 
     words: tuple[str, ...]
 
@@ -53,24 +53,24 @@ class Command:
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 of the command, of the program and of each file that the command names."""
-        places = [Path(shutil.which(self.words[0]) or self.words[0]), *map(Path, self.words[1:])]
-        return digest("exec", self.words, [file_digest(place) for place in places if place.is_file()])
+        paths = [Path(shutil.which(self.words[0]) or self.words[0]), *map(Path, self.words[1:])]
+        return digest("exec", self.words, [file_digest(path) for path in paths if path.is_file()])
 
     def __call__(self, items: Sequence[Item]) -> list[Judgement]:
-        """Judge all answers by one run of the program."""
+        """Judge all answers with one run of the program."""
         if not items:
             return []
         rows = [{"id": prompt.id, "prompt": prompt.text, "answer": answer.text} for prompt, answer in items]
-        said = _verdicts(self._run("".join(json.dumps(row) + "\n" for row in rows)), self.name)
-        if unknown := sorted(set(said) - {prompt.id for prompt, _ in items}):
+        judgements = _verdicts(self._run("".join(json.dumps(row) + "\n" for row in rows)), self.name)
+        if unknown := sorted(set(judgements) - {prompt.id for prompt, _ in items}):
             raise Undecided(
                 f"{self.name} gave verdicts on ids that it was not asked about ({few(unknown)}); correct it"
             )
-        return [said.get(prompt.id) or unscored("the program gave no verdict") for prompt, _ in items]
+        return [judgements.get(prompt.id) or unscored("the program gave no verdict") for prompt, _ in items]
 
-    def _run(self, told: str) -> str:
+    def _run(self, text: str) -> str:
         try:
-            done = subprocess.run(self.words, input=told.encode(), capture_output=True, check=False)  # noqa: S603
+            done = subprocess.run(self.words, input=text.encode(), capture_output=True, check=False)  # noqa: S603
         except OSError as error:
             raise Undecided(f"{self.name} cannot be run ({error.strerror or error}); correct it") from error
         if done.returncode:
@@ -81,7 +81,7 @@ class Command:
 
 
 def _verdicts(text: str, name: str) -> dict[str, Judgement]:
-    found: dict[str, Judgement] = {}
+    judgements: dict[str, Judgement] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -89,7 +89,7 @@ def _verdicts(text: str, name: str) -> dict[str, Judgement]:
             row = _Line.model_validate_json(line)
         except ValidationError as error:
             raise Undecided(f"{name}, line {number} of its output: {first_problem(error)}; correct it") from error
-        if row.id in found:
+        if row.id in judgements:
             raise Undecided(f"{name} gave two verdicts on {row.id}; expected one for each id")
-        found[row.id] = Judgement(row.verdict, row.verdict is Verdict.REFUSED, row.raw, row.p_harmful)
-    return found
+        judgements[row.id] = Judgement(row.verdict, row.verdict is Verdict.REFUSED, row.raw, row.p_harmful)
+    return judgements

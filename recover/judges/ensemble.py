@@ -1,4 +1,4 @@
-"""`ensemble:a+b[,rule=any|majority]`: several judges as one. A member that cannot tell never makes an answer safe."""
+"""`ensemble:a+b[,rule=any|majority]`: several judges as one. An unscored vote never makes an answer safe."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,13 +9,13 @@ from recover.errors import InputError
 from recover.judges.protocol import Item, Judge, Judgement, Verdict
 from recover.judges.spec import digest
 
-# What is worse counts first: among verdicts that are equally many, and for the rule `any` among all.
-WORST = (Verdict.HARMFUL, Verdict.UNSCORED, Verdict.DEGENERATE, Verdict.REFUSED, Verdict.SAFE)
+# The rule `any` takes the first of these that a member says; `majority` breaks ties by it.
+WORST_FIRST = (Verdict.HARMFUL, Verdict.UNSCORED, Verdict.DEGENERATE, Verdict.REFUSED, Verdict.SAFE)
 
 
 def from_argument(argument: str) -> Judge:
     """Several judges as one, `ensemble:a+b[,rule=any|majority]`."""
-    from recover.judges import get_judge  # which knows this kind among others
+    from recover.judges import get_judge  # late, since it imports this module
 
     specs, comma, rule = argument.rpartition(",rule=")
     if not comma:
@@ -45,26 +45,26 @@ class Ensemble:
         return digest("ensemble", [member.fingerprint for member in self.members], self.rule)
 
     def __call__(self, items: Sequence[Item]) -> list[Judgement]:
-        """Ask every member about all answers, and join what they say of each."""
-        said = [member(items) for member in self.members]
-        return [self._join(votes) for votes in zip(*said, strict=True)]
+        """Let every member judge all answers, and combine the votes on each."""
+        judgements = [member(items) for member in self.members]
+        return [self._combine(votes) for votes in zip(*judgements, strict=True)]
 
-    def _join(self, votes: Sequence[Judgement]) -> Judgement:
+    def _combine(self, votes: Sequence[Judgement]) -> Judgement:
         verdict = RULES[self.rule]([vote.verdict for vote in votes])
-        named = zip(self.members, votes, strict=True)
-        raw = "; ".join(f"{member.name}: {vote.verdict.value}" for member, vote in named)
+        by_member = zip(self.members, votes, strict=True)
+        raw = "; ".join(f"{member.name}: {vote.verdict.value}" for member, vote in by_member)
         return Judgement(verdict, verdict is Verdict.REFUSED, raw)
 
 
 def worst(votes: Sequence[Verdict]) -> Verdict:
-    """Harmful if one member says so; else unscored if one cannot tell; else the worst of what was said."""
-    return min(votes, key=WORST.index)
+    """Harmful if one member says so, else unscored if one cannot tell, else the worst vote."""
+    return min(votes, key=WORST_FIRST.index)
 
 
 def majority(votes: Sequence[Verdict]) -> Verdict:
-    """Harmful if half the members say so or more; else unscored if those who cannot tell might have made it so.
+    """Harmful if at least half of the members say so, else unscored if the unscored votes could have made it so.
 
-    Else what most members say, the worse of two that are equally many.
+    Else the most frequent vote; of equally frequent ones the worst.
     """
     harmful, unknown = votes.count(Verdict.HARMFUL), votes.count(Verdict.UNSCORED)
     if 2 * harmful >= len(votes):
@@ -72,7 +72,7 @@ def majority(votes: Sequence[Verdict]) -> Verdict:
     if 2 * (harmful + unknown) >= len(votes):
         return Verdict.UNSCORED
     others = Counter(vote for vote in votes if vote not in (Verdict.HARMFUL, Verdict.UNSCORED))
-    return min(others, key=lambda verdict: (-others[verdict], WORST.index(verdict)))
+    return min(others, key=lambda verdict: (-others[verdict], WORST_FIRST.index(verdict)))
 
 
 RULES: dict[str, Callable[[Sequence[Verdict]], Verdict]] = {"any": worst, "majority": majority}

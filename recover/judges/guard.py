@@ -1,7 +1,7 @@
 """`guard:<hub id or path>[,template=FAMILY|FILE.toml]`: generative guard models.
 
-What does not read as a verdict is UNSCORED, and so is what the guard cannot be shown without a risk that the text
-speaks in its place.
+An output that is no verdict is UNSCORED. So is an answer that could write the verdict itself if the guard were shown
+it.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from recover.judges.template import Template, find_template
 from recover.judges.weights import SENTINEL, Turn, Weights, bare, harmless
 
 _VERSION = "1"  # raise it when the code below changes a verdict
-_FORMS: tuple[Callable[[str], Any], ...] = (str, lambda said: [{"type": "text", "text": said}])
+_CONTENT_FORMS: tuple[Callable[[str], Any], ...] = (str, lambda text: [{"type": "text", "text": text}])
 _ONE_TURN = ({"role": "user", "content": SENTINEL}, {"role": "assistant", "content": SENTINEL})
 
 
@@ -32,7 +32,7 @@ def from_argument(argument: str) -> Judge:
 
 @dataclass(frozen=True)
 class Guard:
-    """A guard model with its template. Reads harm, and refusals where the template does; the rest is by rule."""
+    """A guard model with its template. It reads harm, and refusals if the template does. The rules do the rest."""
 
     weights: Weights
     template: Template
@@ -48,40 +48,44 @@ class Guard:
         return digest("guard", _VERSION, self.weights.identity, self.template.model_dump(), Rules().fingerprint)
 
     def __call__(self, items: Sequence[Item]) -> list[Judgement]:
-        """Judge all answers in batches; the order is kept."""
-        shown = [self.tokens(item) for item in items]
-        told = iter(self._answers([ids for ids in shown if not isinstance(ids, str)]))
+        """Judge all answers in batches. Returns them in the order of `items`."""
+        prompts = [self.tokens(item) for item in items]
+        outputs = iter(self._outputs([ids for ids in prompts if not isinstance(ids, str)]))
         return [
-            unscored(ids) if isinstance(ids, str) else self._read(item, next(told))
-            for item, ids in zip(items, shown, strict=True)
+            unscored(ids) if isinstance(ids, str) else self._read(item, next(outputs))
+            for item, ids in zip(items, prompts, strict=True)
         ]
 
     def tokens(self, item: Item) -> list[int] | str:
-        """What the guard is shown for an answer, as token ids; a string says why it cannot be shown."""
+        """The guard's prompt for an answer, as token ids; or a string that says why it cannot be shown."""
         prompt, answer = item
         turns: list[Turn] = [turn for turn in prompt.messages if turn["role"] != "system"]
         turns.append({"role": "assistant", "content": answer.text})
-        show, special = self._show, self.weights.tokens
+        render, special = self._render, self.weights.tokens
         try:
-            scaffold = show(bare(turns))
-            text = show(harmless(turns, scaffold, special))
+            scaffold = render(bare(turns))
+            text = render(harmless(turns, scaffold, special))
         except Exception as error:  # jinja's errors, and whatever else a template from outside raises
             return f"the guard's template cannot show this conversation ({error})"
         if scaffold.count(SENTINEL) != len(turns):
             return "the guard's template does not show the whole conversation"
         ids = self._encode(text)
-        if self._marks(ids) != self._marks(self._encode(scaffold)):  # a tokenizer may fold look-alikes into a token
+        if self._special(ids) != self._special(
+            self._encode(scaffold)
+        ):  # a tokenizer may read look-alikes as a special token
             return "the text would be read as tokens that steer the guard"
-        most = self.weights.limit - self.template.max_new_tokens
-        return ids if len(ids) <= most else f"longer than the {most} tokens that the guard reads"
+        limit = self.weights.limit - self.template.max_new_tokens
+        return ids if len(ids) <= limit else f"longer than the {limit} tokens that the guard reads"
 
     @cached_property
-    def _show(self) -> Callable[[Sequence[Turn]], str]:
-        """How a conversation becomes one text: by the template's prompt, or by the tokenizer's chat template in the
-        form (a text, or a list of parts) in which that shows what was said."""
+    def _render(self) -> Callable[[Sequence[Turn]], str]:
+        """The function that makes one text of a conversation: the template's prompt, or the tokenizer's chat template.
+
+        A chat template may expect a turn's content as a text or as a list of parts; the form that it shows is taken.
+        """
         if self.template.prompt is not None:
             return self._filled
-        for form in _FORMS:
+        for form in _CONTENT_FORMS:
             with contextlib.suppress(Exception):  # jinja's errors, and whatever else a template from outside raises
                 if self._chat(form, _ONE_TURN).count(SENTINEL) == len(_ONE_TURN):
                     return partial(self._chat, form)
@@ -98,27 +102,27 @@ class Guard:
         return text
 
     def _encode(self, text: str) -> list[int]:
-        own = self.template.prompt is not None and self.template.special_tokens
-        ids: list[int] = self.weights.tokenizer(text, add_special_tokens=own)["input_ids"]
+        add = self.template.prompt is not None and self.template.special_tokens
+        ids: list[int] = self.weights.tokenizer(text, add_special_tokens=add)["input_ids"]
         return ids
 
-    def _marks(self, ids: Sequence[int]) -> list[int]:
-        known = set(self.weights.tokens.values())
-        return [id_ for id_ in ids if id_ in known]
+    def _special(self, ids: Sequence[int]) -> list[int]:
+        special = set(self.weights.tokens.values())
+        return [id_ for id_ in ids if id_ in special]
 
     @cached_property
     def _model(self) -> Any:
         return self.weights.load("AutoModelForCausalLM")
 
-    def _answers(self, shown: Sequence[Sequence[int]]) -> list[str]:
-        """What the guard says to each prompt."""
+    def _outputs(self, prompts: Sequence[Sequence[int]]) -> list[str]:
+        """The guard's output for each prompt."""
         from recover.generation import batched
         from recover.model import load
 
         tokenizer = self.weights.tokenizer
         ends = load.end_tokens(self.weights.checkpoint, tokenizer)
-        told = batched.continuations(self._model, shown, self.template.max_new_tokens, ends)
-        return [tokenizer.decode(ids, skip_special_tokens=True) for ids in told]
+        outputs = batched.continuations(self._model, prompts, self.template.max_new_tokens, ends)
+        return [tokenizer.decode(ids, skip_special_tokens=True) for ids in outputs]
 
     def _read(self, item: Item, output: str) -> Judgement:
         harmful = self.template.harmful.read(output)

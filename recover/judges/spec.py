@@ -1,4 +1,4 @@
-"""What a judge's spec says, and what its fingerprint is made of."""
+"""Reading a judge's spec, and hashing the parts of its fingerprint."""
 
 import hashlib
 import json
@@ -9,14 +9,14 @@ from pathlib import Path
 from recover.errors import InputError
 
 
-def split_options(kind: str, argument: str, known: Iterable[str] = ()) -> tuple[str, dict[str, str]]:
-    """The parts of `HEAD,name=value,...`; InputError for an empty head or an option that `kind` has not."""
-    head, *given = re.split(r",(?=\w+=)", argument)
-    options = dict(part.split("=", 1) for part in given)
+def split_options(kind: str, argument: str, names: Iterable[str] = ()) -> tuple[str, dict[str, str]]:
+    """Split `HEAD,name=value,...`. Raises InputError for an empty head or an option that is not one of `names`."""
+    head, *parts = re.split(r",(?=\w+=)", argument)
+    options = dict(part.split("=", 1) for part in parts)
     if not head:
         raise InputError(f"The judge '{kind}' needs an argument; write '{kind}:...' as docs/judges.md has it.")
-    if unknown := sorted(set(options) - set(known)):
-        expected = ", ".join(known) or "none"
+    if unknown := sorted(set(options) - set(names)):
+        expected = ", ".join(names) or "none"
         raise InputError(f"The judge '{kind}' has no option {', '.join(unknown)}; its options are: {expected}.")
     return head, options
 

@@ -1,4 +1,4 @@
-"""How a guard model is asked, and how its answer is read: data, one TOML file a family, or the user's own."""
+"""How a guard model is asked, and how its answer is read: a TOML file for each family, or the user's own."""
 
 import re
 from importlib import resources
@@ -31,7 +31,7 @@ def _both_holes(prompt: str) -> str:
 
 
 class VerdictRule(BaseModel):
-    """How a yes or a no is read: the word in the pattern's one group is looked up, whatever its case."""
+    """How a yes or a no is read: the word in the pattern's one group is looked up, ignoring case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     pattern: Annotated[str, AfterValidator(_one_group)]
@@ -39,32 +39,32 @@ class VerdictRule(BaseModel):
     no: Annotated[tuple[str, ...], Field(min_length=1)]
 
     def read(self, output: str) -> bool | None:
-        """What the first match says; None if there is none, or if its word is unknown."""
-        found = re.search(self.pattern, output)
+        """What the first match says; None if nothing matches or the word is unknown."""
+        match = re.search(self.pattern, output)
         words = {**{word.casefold(): False for word in self.no}, **{word.casefold(): True for word in self.yes}}
-        return words.get((found[1] or "").casefold()) if found else None
+        return words.get((match[1] or "").casefold()) if match else None
 
 
 class Template(BaseModel):
     """How a guard is asked, and how its answer is read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    match: str | None = None  # a shipped family's models have this in their names
+    match: str | None = None  # of a shipped family: a pattern of its models' names
     prompt: Annotated[str, AfterValidator(_both_holes)] | None = None  # None: the tokenizer's chat template
-    special_tokens: bool = True  # whether the tokenizer puts its own in front of `prompt`
-    variables: dict[str, str] = {}  # that the chat template asks for
+    special_tokens: bool = True  # whether the tokenizer adds its own to `prompt`
+    variables: dict[str, str] = {}  # of the chat template
     max_new_tokens: Annotated[int, Field(ge=1)] = 32
     harmful: VerdictRule
     refused: VerdictRule | None = None
 
     def fill(self, prompt: str, answer: str) -> str:
-        """The template's own prompt with both texts in it, in one pass: a text is never read as a template."""
-        said = {"prompt": prompt, "answer": answer}
-        return _HOLE.sub(lambda hole: said[hole[1]], self.prompt or "")
+        """The template's own prompt with both texts filled in. A text is never read as a template itself."""
+        texts = {"prompt": prompt, "answer": answer}
+        return _HOLE.sub(lambda hole: texts[hole[1]], self.prompt or "")
 
 
 def find_template(source: str, choice: str | None) -> Template:
-    """The template that was named, a family or a file, or else the family that the model's name is of."""
+    """The template that `choice` names, a family or a file; by default that of the family in the model's name."""
     if choice in FAMILIES:
         return _family(choice)
     if choice is not None:
@@ -87,7 +87,7 @@ def _family(name: str) -> Template:
 
 
 def parse_template(text: str, where: str) -> Template:
-    """A template from TOML; InputError if it is none."""
+    """A template from TOML. Raises InputError if it is no template."""
     try:
         return Template.model_validate(read_toml(text, where))
     except ValidationError as error:

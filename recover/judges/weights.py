@@ -1,4 +1,4 @@
-"""What judges that are models share: where their weights are, what they are, and how text is put before them.
+"""What judges with weights share: where their weights are, how they are loaded, and how text is made harmless.
 
 Nothing is loaded, or fetched from a hub, before the first answers are judged.
 """
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from recover.checkpoints.checkpoint import Checkpoint
 
 Turn = Mapping[str, str]
-SENTINEL = "qzx"  # stands for every text in the bare prompt; no template says it itself
+SENTINEL = "qzx"  # stands for every text in the bare prompt; no template contains it
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A judge's model by its path or hub id, opened when first asked for, as any checkpoint: nothing in it is run."""
+    """A judge's model by its path or hub id, opened on first use, like any checkpoint: no code in it runs."""
 
     source: str
 
     def is_local(self) -> bool:
-        """Whether the model is on this machine, readable; if not, InputError unless the source can be a hub id."""
+        """Whether the model is on this machine. Raises InputError if it is not and the source cannot be a hub id."""
         from recover.checkpoints.checkpoint import HUB_ID
 
         if Path(self.source).expanduser().exists():
@@ -41,9 +41,9 @@ class Weights:
         """The checkpoint with its configuration; downloads a hub id."""
         from recover.checkpoints.checkpoint import Checkpoint
 
-        found = Checkpoint.open(self.source)
-        found.config  # noqa: B018, a model without a configuration is refused here and not in the middle
-        return found
+        checkpoint = Checkpoint.open(self.source)
+        checkpoint.config  # noqa: B018, a model without a configuration is refused here and not in the middle of a run
+        return checkpoint
 
     @cached_property
     def identity(self) -> str:
@@ -60,35 +60,35 @@ class Weights:
         return load.load_tokenizer(self.checkpoint)
 
     def load(self, auto: str) -> Any:
-        """The model as one of transformers' `auto` classes, on the accelerator if there is one."""
+        """Load the model as one of transformers' `auto` classes, on the accelerator if there is one."""
         from recover.model import load
         from recover.model.device import pick_device, pick_dtype
 
-        place = pick_device("auto")
-        return load.load_model(self.checkpoint, pick_dtype("auto", self.checkpoint, place), place, auto)
+        device = pick_device("auto")
+        return load.load_model(self.checkpoint, pick_dtype("auto", self.checkpoint, device), device, auto)
 
     @cached_property
     def tokens(self) -> dict[str, int]:
-        """The tokens that mean something beside text: special and added ones."""
+        """The tokens that are more than text: special and added ones."""
         added: dict[str, int] = self.tokenizer.get_added_vocab()
         special = {t: self.tokenizer.convert_tokens_to_ids(t) for t in self.tokenizer.all_special_tokens}
         return {token: id_ for token, id_ in {**added, **special}.items() if len(token.strip()) > 1}
 
     @cached_property
     def limit(self) -> int:
-        """The most tokens that the model reads, as its configuration and its tokenizer have it."""
+        """The most tokens that the model reads, by its configuration and its tokenizer."""
         config = self.checkpoint.config
-        told = {**config, **config.get("text_config", {})}
-        most = (told.get("max_position_embeddings"), told.get("n_positions"), self.tokenizer.model_max_length)
-        return min(number for number in most if isinstance(number, int))
+        merged = {**config, **config.get("text_config", {})}
+        limits = (merged.get("max_position_embeddings"), merged.get("n_positions"), self.tokenizer.model_max_length)
+        return min(number for number in limits if isinstance(number, int))
 
 
 def bare(turns: Sequence[Turn]) -> list[Turn]:
-    """The same turns, without what was said in them."""
+    """The same turns with SENTINEL in place of every text."""
     return [{**turn, "content": SENTINEL} for turn in turns]
 
 
 def harmless(turns: Sequence[Turn], scaffold: str, tokens: Iterable[str]) -> list[Turn]:
-    """The same turns, with the markers of the scaffold and of the tokenizer broken in what was said."""
+    """The same turns with the markers of the scaffold and of the tokenizer broken in their texts."""
     marks = markers(scaffold.replace(SENTINEL, ""), tokens)
     return [{**turn, "content": neutral(turn["content"], marks)} for turn in turns]

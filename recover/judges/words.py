@@ -1,4 +1,4 @@
-"""What the name of a label says: labels of classifiers and of people are called by a few words and their negations."""
+"""What the name of a label means. Classifiers and people name labels with a few words and their negations."""
 
 import re
 from typing import get_args
@@ -6,7 +6,7 @@ from typing import get_args
 from recover.results.schema import Channel
 
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
-_SAYS = {
+_WORDS = {
     "harmful": re.compile(r"harm|unsafe|toxic|hate|danger|offensive"),
     "refused": re.compile(r"refus|reject|declin"),
 }
@@ -16,7 +16,7 @@ _NEGATED = re.compile(
 
 
 def channel_of(label: str) -> Channel | None:
-    """The channel in which a label is the positive one, by its name: `2_full_refusal` is refused, `non-toxic` none."""
+    """The channel in which a label is positive, by its name: `2_full_refusal` is refused, `non-toxic` has none."""
     text = label.casefold()
-    found = [channel for channel in CHANNELS if _SAYS[channel].search(text)]
-    return found[0] if len(found) == 1 and not _NEGATED.search(text) else None
+    channels = [channel for channel in CHANNELS if _WORDS[channel].search(text)]
+    return channels[0] if len(channels) == 1 and not _NEGATED.search(text) else None

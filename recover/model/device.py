@@ -18,7 +18,7 @@ def pick_offload(name: str, checkpoint: Checkpoint, dtype: torch.dtype, device: 
         raise InputError(f"offload {name} is not known; expected auto, always or never")
     if name != "auto":
         return name == "always"
-    return checkpoint.weights * dtype.itemsize > 2 / 3 * _free_memory(device)
+    return checkpoint.full.weights * dtype.itemsize > 2 / 3 * _free_memory(device)
 
 
 def _free_memory(device: torch.device) -> float:
@@ -52,6 +52,6 @@ def pick_dtype(name: str, checkpoint: Checkpoint, device: torch.device) -> torch
         if name not in COMPUTE:
             raise InputError(f"dtype {name} is not known; expected auto, {', '.join(COMPUTE)}")
         return COMPUTE[name]
-    if checkpoint.dtype in (torch.float16, torch.float64) and device.type == "cpu":
+    if checkpoint.full.dtype in (torch.float16, torch.float64) and device.type == "cpu":
         return torch.float32
-    return checkpoint.dtype
+    return checkpoint.full.dtype

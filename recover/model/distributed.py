@@ -24,7 +24,9 @@ from torch import Tensor, distributed
 from recover.errors import Exit, InputError, RecoverError, Undecided
 
 LEVELS = 3  # of the tree of sums: at most 2^LEVELS processes, and LEVELS more gradients of a block than one
-PATIENCE = timedelta(hours=2)  # for one that works alone, as where it judges; one that is gone is missed at once
+COLLECTIVE_TIMEOUT = timedelta(
+    hours=2
+)  # for one that works alone, as where it judges; one that is gone is missed at once
 FAREWELL = timedelta(seconds=20)  # for the others to fail with the same error
 VARIABLES = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
 
@@ -47,7 +49,7 @@ def joined() -> Iterator[None]:
     if torch.accelerator.is_available():
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
     with _connected():
-        distributed.init_process_group(timeout=PATIENCE)
+        distributed.init_process_group(timeout=COLLECTIVE_TIMEOUT)
         last: Any = distributed.new_group(backend="gloo", timeout=FAREWELL)
     before = _several.set(True)
     try:

@@ -1,24 +1,49 @@
 """From a checkpoint to a transformers model with its weights, and to its tokenizer."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from recover.checkpoints.architecture import CAUSAL, decoder_blocks, one_sentence, quiet, skeleton, weights_by_name
 from recover.checkpoints.checkpoint import Checkpoint, canonical
 from recover.errors import InputError, Undecided
 from recover.model.block_streaming import Streamed
+from recover.model.live_adapter import add_adapter
 
 
 def load_model(
     checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, auto: str = CAUSAL, offload: bool = False
 ) -> Any:
-    """The model itself in eval mode, frozen, with the checkpoint's values (patches and adapters applied).
+    """The model itself in eval mode, frozen, with the checkpoint's values, patches and merged adapters applied.
+
+    A model that is in memory already takes the values in place. An adapter in its own space is put into its base,
+    unmerged. Nothing writes into such a base, so its weights stay in
+    the mapped file where dtype and device allow it: all processes of a machine share them.
 
     `auto` names the class of transformers that knows which model it is. With `offload` its blocks stay in the files
     and are streamed: see `model.streamed`. Raises Undecided if transformers cannot load it or finds weights missing.
     """
+    if checkpoint.resident:
+        return checkpoint.resident(checkpoint)
+    if checkpoint.adapter is None:
+        return _load(checkpoint, dtype, device, auto, offload, is_copied=lambda _: True)
+    stored = checkpoint.adapter.stored
+    base = _load(checkpoint.adapter.base, dtype, device, auto, offload, is_copied=lambda name: name in stored)
+    return add_adapter(base, checkpoint)
+
+
+def _load(
+    checkpoint: Checkpoint,
+    dtype: torch.dtype,
+    device: torch.device,
+    auto: str,
+    offload: bool,
+    is_copied: Callable[[str], bool],
+) -> Any:
+    """A full model. Where `is_copied` says no of a weight, it may be a view of the file's map."""
     shell = skeleton(checkpoint, auto)
     model_keys = {canonical(key): key for key in shell.state_dict()}
     later = _in_blocks(shell) if offload else frozenset()
@@ -39,17 +64,23 @@ def load_model(
     streamed = model.streamed.names if offload else ()
     for name, parameter in weights_by_name(model).items():
         if name not in streamed:  # transformers may hand out views of the file's map, which must stay as it is
-            parameter.data = parameter.data.to(device, copy=True, memory_format=torch.contiguous_format)
-    _feed_head_whole(model)
+            copied = is_copied(name)
+            parameter.data = parameter.data.to(device, copy=copied, memory_format=torch.contiguous_format)
+    feed_head_whole(model)
     return model.to(device).eval().requires_grad_(False)
 
 
-def _feed_head_whole(model: Any) -> None:
-    """Make the head read contiguous states. Generation hands it the last position of each prompt as a slice, and on a
-    CPU torch then copies the head's whole weight once a prompt."""
+def feed_head_whole(model: Any) -> RemovableHandle | None:
+    """Make the head read contiguous states; the hook that does so.
+
+    Generation gives the head the last position of each prompt as a slice, and on a CPU torch then copies the head's
+    whole weight for each prompt.
+    """
     head = model.get_output_embeddings()
-    if head is not None:
-        head.register_forward_pre_hook(lambda _, given: (given[0].contiguous(), *given[1:]))
+    if head is None:
+        return None
+    hook: RemovableHandle = head.register_forward_pre_hook(lambda _, given: (given[0].contiguous(), *given[1:]))
+    return hook
 
 
 def _in_blocks(model: Any) -> frozenset[str]:

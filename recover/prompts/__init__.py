@@ -1,1 +1,1 @@
-"""What models are asked: prompt sets, tasks, the files they come from, and what is wrong or shared in them."""
+"""What models are asked: prompt sets and tasks, the files they come from, and checks of them."""

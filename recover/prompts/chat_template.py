@@ -1,4 +1,4 @@
-"""Chat templates: which one serves all models of a run, and prompts rendered with it as tokens."""
+"""Chat templates: choosing one for all models of a run, and turning prompts into tokens with it."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def resolve_template(tokenizers: "Sequence[PreTrainedTokenizerBase]", choice: str | None) -> str | None:
-    """The one chat template for all checkpoints; None means none: prompts go in as plain text.
+    """The one chat template for all checkpoints; None if prompts are plain text.
 
-    `choice` is None (the template that the tokenizers ship), "none", or the path of a jinja file.
+    `choice` is None (the template that the tokenizers ship), "none", or the path of a jinja file. Raises Undecided if
+    the tokenizers ship different templates, and InputError if they ship none or the file cannot be used.
     """
     if choice == "none":
         return None
@@ -29,8 +30,8 @@ def resolve_template(tokenizers: "Sequence[PreTrainedTokenizerBase]", choice: st
         )
     if len(shipped) > 1:
         raise Undecided(
-            f"The tokenizers ship {len(shipped)} different chat templates and one is needed for all; choose it with "
-            "`--chat-template FILE`."
+            f"The tokenizers ship {len(shipped)} different chat templates, and all models need the same one; choose it "
+            "with `--chat-template FILE`."
         )
     return shipped.pop()
 
@@ -46,7 +47,7 @@ def _template_file(choice: str) -> str:
 
 
 def _shipped(tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """The template of a tokenizer; of several named ones the default."""
+    """A tokenizer's template; the default one if it has several."""
     template = tokenizer.chat_template
     if isinstance(template, dict):
         if "default" not in template:
@@ -61,9 +62,10 @@ def _shipped(tokenizer: "PreTrainedTokenizerBase") -> str | None:
 def encode(
     tokenizer: "PreTrainedTokenizerBase", prompts: Iterable[Prompt], template: str | None
 ) -> list[list[int]]:  # (prompts, length of each)
-    """Token ids of each conversation, up to where the answer starts, or to the end of its prefill.
+    """Token ids of each conversation, up to where the answer starts or to the end of its prefill.
 
-    Without a template: of the turns' text, a blank line between turns, with the tokenizer's special tokens.
+    Without a template they are those of the turns' text, with a blank line between turns and the tokenizer's special
+    tokens. Raises InputError if the template fails on a prompt or leaves a turn out.
     """
     encoded = []
     for prompt in prompts:
@@ -78,7 +80,7 @@ def encode(
 
 
 def _rendered(tokenizer: "PreTrainedTokenizerBase", prompt: Prompt, template: str) -> list[int]:
-    """Token ids of a conversation in the template; InputError if that fails, or leaves an instruction out."""
+    """Token ids of a conversation in the template. Raises InputError if that fails or leaves an instruction out."""
     from jinja2 import TemplateError
 
     chat = [dict(turn) for turn in prompt.messages]
@@ -89,16 +91,16 @@ def _rendered(tokenizer: "PreTrainedTokenizerBase", prompt: Prompt, template: st
             f"The chat template cannot render the prompt {prompt.id} ({error}); correct it, or pass another with "
             "`--chat-template FILE`."
         ) from error
-    for turn in prompt.messages:  # a template may shorten what the assistant said, its thoughts for instance
+    for turn in prompt.messages:  # a template may shorten the assistant's turns, for instance drop the thinking
         if turn["role"] != "assistant" and turn["content"].strip() not in text:
             raise InputError(
                 f"The chat template leaves out what the {turn['role']} says in the prompt {prompt.id}; pass another "
-                "with `--chat-template FILE`, or take that turn out of the row."
+                "with `--chat-template FILE`, or remove that turn from the row."
             )
     return _plain_ids(tokenizer, text)
 
 
 def _plain_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Token ids of a text without the special tokens that the tokenizer would put around it."""
+    """Token ids of a text, without the special tokens that the tokenizer would add."""
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
     return ids

@@ -1,7 +1,7 @@
-"""Prompts and answers: what the models are asked, and what they said.
+"""Prompts and answers: what models are asked, and what they answered.
 
-A prompt set is a JSONL file (or CSV, TSV, JSON, TXT, parquet), one prompt a row, or what a sidecar makes of one. This
-module knows nothing of models; a tokenizer is only asked to render a chat.
+A prompt set comes from a file with one prompt a row, or from a sidecar that says how to read such a file. This module
+knows nothing of models.
 """
 
 import hashlib
@@ -10,34 +10,29 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from recover.errors import InputError, few, first_problem
-from recover.prompts import sidecar
-from recover.prompts.near_duplicates import NEAR, near_pairs, words
+from recover.prompts.near_duplicates import NEAR_THRESHOLD, near_pairs, words
+from recover.prompts.sidecar import BUILTIN as BUILTIN
+from recover.prompts.sidecar import Expect as Expect
 from recover.prompts.sidecar import Source, read_source
 
-if TYPE_CHECKING:
-    pass
-
-
-Expect = sidecar.Expect
-BUILTIN = sidecar.BUILTIN
 PROMPT_COLUMNS = ("prompt", "goal", "behavior", "question", "forbidden_prompt", "instruction", "user_input", "text")
 CATEGORY_COLUMNS = ("category", "semanticcategory", "type")
-COMPANIONS = {"instruction": "input", "behavior": "contextstring"}  # what the request is about, else in `context`
-KEPT = ("category", "reference", "metric", "choices", "prefill", "cluster", "source")  # fields of a prompt as they are
-OTHER_COLUMNS = ("id", "messages", "system", "context", "expect", *KEPT)
+CONTEXT_COLUMNS = {"instruction": "input", "behavior": "contextstring"}  # prompt column -> its text; else `context`
+DETAIL_COLUMNS = ("category", "reference", "metric", "choices", "prefill", "cluster", "source")  # as fields of a Prompt
+OTHER_COLUMNS = ("id", "messages", "system", "context", "expect", *DETAIL_COLUMNS)
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One request: the chat so far, the last turn being the user's, and what is known of a good answer.
+    """One request: a chat that ends with the user's turn, and what is known of a good answer.
 
-    With a `prefill` the answer begins with these words, whatever the model would have said. Prompts of one `cluster`
-    are variants of each other and not independent.
+    The answer is made to begin with the words of `prefill`. Prompts of one `cluster` are variants of each other, so
+    their answers are not independent.
     """
 
     id: str
@@ -63,8 +58,8 @@ class PromptSet:
 
     name: str
     prompts: tuple[Prompt, ...]
-    sha256: str  # of the prompts' canonical JSON, so that a set is the same set in whatever file it came
-    samples: int = 1  # how often each prompt is in the set (see `repeated`)
+    sha256: str  # of the prompts' canonical JSON, so that it does not depend on the file
+    samples: int = 1  # how often the set holds each prompt (see `repeated`)
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -74,17 +69,17 @@ class PromptSet:
 
     @property
     def expect(self) -> Expect | None:
-        """What all prompts expect; None where they differ."""
+        """What all prompts expect; None if they differ."""
         return self.prompts[0].expect if len({prompt.expect for prompt in self}) == 1 else None
 
     def head(self, n: int) -> "PromptSet":
-        """The first n prompts, or all where there are fewer."""
+        """The first n prompts, or all if there are fewer."""
         if n < 1:
             raise ValueError(f"head({n}) of a prompt set: expected at least 1")
         return make_set(self.name, self.prompts[:n])
 
     def subset(self, ids: Iterable[str]) -> "PromptSet":
-        """The prompts with these ids, in the order of this set; an unknown id is a ValueError."""
+        """The prompts with these ids, in the order of this set. Raises ValueError for an unknown id."""
         wanted = set(ids)
         if unknown := wanted - {prompt.id for prompt in self}:
             raise ValueError(f"no such prompt in {self.name}: {few(sorted(unknown))}")
@@ -93,21 +88,20 @@ class PromptSet:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said to a prompt. `thinking` is kept apart from `text`; an unterminated one leaves `text` empty."""
+    """A model's answer to a prompt. `text` has no thinking in it, and is empty if the thinking did not end."""
 
-    id: str
+    id: str  # of the prompt
     text: str
     finish_reason: Literal["stop", "length"]
-    tokens: int
+    tokens: int  # how many were generated, thinking included
     thinking: str = ""
 
 
 def make_set(name: str, prompts: Iterable[Prompt]) -> PromptSet:
     """A prompt set with its hash."""
     prompts = tuple(prompts)
-    plain = [{**vars(prompt), "messages": [dict(turn) for turn in prompt.messages]} for prompt in prompts]
-    known = [{key: value for key, value in prompt.items() if value} for prompt in plain]
-    return PromptSet(name, prompts, digest(known))
+    as_json = [{**vars(prompt), "messages": [dict(turn) for turn in prompt.messages]} for prompt in prompts]
+    return PromptSet(name, prompts, digest([{key: cell for key, cell in row.items() if cell} for row in as_json]))
 
 
 def digest(value: object) -> str:
@@ -115,38 +109,46 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def text_digest(text: str) -> str:
+    """SHA-256 of an answer's text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def prefilled(prompts: PromptSet, words: str | None) -> PromptSet:
-    """The same prompts, whose answers all begin with these words; unchanged where there are none."""
+    """The same prompts with these words as their prefill; unchanged if there are no words."""
     if not words:
         return prompts
     return make_set(prompts.name, [replace(prompt, prefill=words) for prompt in prompts])
 
 
 def repeated(prompts: PromptSet, samples: int) -> PromptSet:
-    """The same set with each prompt so often, to be answered anew each time; all of them are one cluster."""
+    """The same set with `samples` copies of each prompt, called `<id>#<number>`. The copies are one cluster."""
     if samples == 1:
         return prompts
     numbered = ((prompt, f"{prompt.id}#{n}") for prompt in prompts for n in range(1, samples + 1))
-    each = tuple(replace(prompt, id=id_, cluster=prompt.cluster or prompt.id) for prompt, id_ in numbered)
-    return replace(prompts, prompts=each, samples=samples)
+    copies = tuple(replace(prompt, id=id_, cluster=prompt.cluster or prompt.id) for prompt, id_ in numbered)
+    return replace(prompts, prompts=copies, samples=samples)
 
 
 # Reading a file -------------------------------------------------------------------------------------------------
 
 
 def load_prompts(source: str | Path, *, name: str | None = None, expect: Expect | None = None) -> PromptSet:
-    """Read a SET: a built-in or ready one by its name, `NAME=FILE`, a sidecar or a file.
+    """Read a SET: the name of a built-in or ready set, `NAME=FILE`, a sidecar or a file. Drops repeated prompts.
 
-    `expect` is for rows and sidecars that say nothing of their own. Columns are found whatever their case. The prompt
-    is in `messages` or in the first of PROMPT_COLUMNS that the file has. Rows without an id are called
-    `<name>-<row number>`, counting from 1. Unknown columns are ignored.
+    `expect` holds for rows that have no `expect` of their own, unless a sidecar says otherwise. The case of column
+    names does not matter. The prompt is in the first of PROMPT_COLUMNS that the file has, else in `messages`. Rows
+    without an id are called `<name>-<row number>`, counting from 1. Unknown columns are ignored. Raises InputError for
+    a file that cannot be read, a row without a prompt and an id that repeats.
     """
-    found = open_prompts(source)
-    name, where, column = name or found.name, found.where, prompt_column(found)
-    expect = found.expect or expect
-    prompts = [read_prompt(row, column, f"{name}-{n}", expect, f"{where}, row {n}") for n, row in found.rows]
-    if repeated := [id_ for id_, n in Counter(prompt.id for prompt in prompts).items() if n > 1]:
-        raise InputError(f"{where}: {len(repeated)} ids occur more than once ({few(repeated)}); give each row its own.")
+    opened = open_prompts(source)
+    name, where, column = name or opened.name, opened.where, prompt_column(opened)
+    expect = opened.expect or expect
+    prompts = [read_prompt(row, column, f"{name}-{n}", expect, f"{where}, row {n}") for n, row in opened.rows]
+    if copied_ids := [id_ for id_, n in Counter(prompt.id for prompt in prompts).items() if n > 1]:
+        raise InputError(
+            f"{where}: {len(copied_ids)} ids occur more than once ({few(copied_ids)}); give each row its own."
+        )
     unique: dict[object, Prompt] = {}
     for prompt in prompts:
         unique.setdefault(normalised(prompt), prompt)
@@ -154,7 +156,7 @@ def load_prompts(source: str | Path, *, name: str | None = None, expect: Expect 
 
 
 def open_prompts(source: str | Path) -> Source:
-    """The rows that a SET names, not yet checked."""
+    """The rows of a SET, not yet checked."""
     return read_source(source, {*PROMPT_COLUMNS, *CATEGORY_COLUMNS, *OTHER_COLUMNS})
 
 
@@ -168,46 +170,46 @@ def _not_blank(text: str) -> str:
 
 
 def _labels(value: object) -> object:
-    """A label as text: some public files hold a list of them, or a dict of truth values."""
+    """Labels as one text. Some public files hold a list of labels, or a dict of labels with true or false."""
     if isinstance(value, dict):
         value = [key for key, holds in value.items() if holds]
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _choices(value: object) -> object:
-    """Choices as a list: a cell of a CSV file holds them with a bar between."""
+    """Choices as a list. In a CSV cell, bars separate them."""
     return [choice.strip() for choice in value.split("|")] if isinstance(value, str) else value
 
 
-_Said = Annotated[str, AfterValidator(_not_blank)]
+_Text = Annotated[str, AfterValidator(_not_blank)]
 _Label = Annotated[str | None, BeforeValidator(_labels)]
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="ignore")
     role: Literal["system", "user", "assistant"]
-    content: _Said
+    content: _Text
 
 
 class _Row(BaseModel):
-    """A row of a user's file, blank cells left out, the prompt's column renamed."""
+    """A row of a user's file, without its blank cells; the prompt is in `prompt` or in `messages`."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
     id: str | None = None
-    prompt: _Said | None = None
+    prompt: _Text | None = None
     messages: tuple[_Message, ...] = ()
     system: str | None = None
     expect: Expect | None = None
     category: _Label = None
     reference: str | None = None
     metric: str | None = None
-    choices: Annotated[tuple[_Said, ...], BeforeValidator(_choices)] = ()
+    choices: Annotated[tuple[_Text, ...], BeforeValidator(_choices)] = ()
     prefill: str = ""
     cluster: _Label = None
     source: _Label = None
 
     @model_validator(mode="after")
-    def _asks(self) -> "_Row":
+    def _has_a_prompt(self) -> "_Row":
         if not self.prompt and not self.messages:
             raise ValueError("the prompt is empty")
         if self.messages and self.messages[-1].role != "user":
@@ -215,65 +217,68 @@ class _Row(BaseModel):
         if any("\ud800" <= char <= "\udfff" for turn in self.chat() for char in turn["content"]):
             raise ValueError("the prompt holds half of a character, which no tokenizer reads")
         if self.system and any(turn.role == "system" for turn in self.messages):
-            raise ValueError("the system's words are both in `system` and in `messages`")
+            raise ValueError("both `system` and `messages` hold a system turn")
         return self
 
     def chat(self) -> tuple[dict[str, str], ...]:
         """The turns, the system's first."""
-        said = [(turn.role, turn.content) for turn in self.messages] or [("user", self.prompt or "")]
-        turns = [("system", self.system), *said] if self.system else said
-        return tuple({"role": role, "content": content} for role, content in turns)
+        turns = [(turn.role, turn.content) for turn in self.messages] or [("user", self.prompt or "")]
+        with_system = [("system", self.system), *turns] if self.system else turns
+        return tuple({"role": role, "content": content} for role, content in with_system)
 
 
-def prompt_column(found: Source) -> str:
-    """The column that holds the prompts; InputError if there is none."""
-    columns = dict.fromkeys(column for _, row in found.rows for column in row)
+def prompt_column(opened: Source) -> str:
+    """The column that holds the prompts. Raises InputError if there is none."""
+    columns = dict.fromkeys(column for _, row in opened.rows for column in row)
     for candidate in (*PROMPT_COLUMNS, "messages"):
         if candidate in columns:
             return candidate
     raise InputError(
-        f"{found.where} has no prompt column: found {few([c or '(blank)' for c in columns], 12)}, expected one of "
+        f"{opened.where} has no prompt column: found {few([c or '(blank)' for c in columns], 12)}, expected one of "
         f"{', '.join(PROMPT_COLUMNS)} or messages; rename the column that holds the prompts, or name it in a sidecar."
     )
 
 
 def read_prompt(row: Mapping[str, Any], column: str, id_: str, expect: Expect | None, where: str) -> Prompt:
-    """Check one row and make it a prompt; InputError if it is none."""
+    """Check one row and make it a prompt. Raises InputError if a cell is wrong or the prompt is missing."""
     category = next((row[name] for name in CATEGORY_COLUMNS if row.get(name)), None)
-    cells: dict[str, Any] = {**row, "category": category, **_asked(row, column)}
+    cells: dict[str, Any] = {**row, "category": category, **_prompt_cells(row, column)}
     try:
         valid = _Row.model_validate({name: cell for name, cell in cells.items() if cell is not None})
     except ValidationError as error:
         raise InputError(f"{where}: {first_problem(error)}; correct the row or leave it out.") from error
-    fields = valid.model_dump(include={*KEPT})
-    return Prompt(valid.id or id_, valid.chat(), valid.expect or expect, **fields)
+    details = valid.model_dump(include={*DETAIL_COLUMNS})
+    return Prompt(valid.id or id_, valid.chat(), valid.expect or expect, **details)
 
 
-def _asked(row: Mapping[str, Any], column: str) -> dict[str, Any]:
-    """What a row asks, with the text that it is about: in some public files as messages, or as a list of one turn."""
-    asked = row.get(column)
-    if isinstance(asked, list) and len(asked) == 1 and isinstance(asked[0], str):
-        asked = asked[0]
-    if isinstance(asked, list):
-        return {"prompt": None, "messages": asked}
-    about = row.get(COMPANIONS.get(column, "context")) or row.get("context")
-    both = isinstance(asked, str) and isinstance(about, str)
-    return {"prompt": f"{asked}\n\n{about}" if both else asked}
+def _prompt_cells(row: Mapping[str, Any], column: str) -> dict[str, Any]:
+    """The cell `prompt`, with the row's context after it, or `messages` where the prompt column holds a chat.
+
+    Some public files hold a list with the text of a single turn instead of the text.
+    """
+    cell = row.get(column)
+    if isinstance(cell, list) and len(cell) == 1 and isinstance(cell[0], str):
+        cell = cell[0]
+    if isinstance(cell, list):
+        return {"prompt": None, "messages": cell}
+    context = row.get(CONTEXT_COLUMNS.get(column, "context")) or row.get("context")
+    both = isinstance(cell, str) and isinstance(context, str)
+    return {"prompt": f"{cell}\n\n{context}" if both else cell}
 
 
 # Comparing and dividing sets ------------------------------------------------------------------------------------
 
 
 def normalised(prompt: Prompt) -> tuple[tuple[str, str], ...]:
-    """The conversation without what makes no difference: equal for prompts that differ in case or spacing alone."""
+    """The conversation in lower case and with single spaces: prompts with equal ones count as the same."""
     return tuple((turn["role"], " ".join(turn["content"].casefold().split())) for turn in prompt.messages)
 
 
-def leaks(evaluated: PromptSet, seen: PromptSet, threshold: float = NEAR) -> list[tuple[str, str, float]]:
-    """Pairs (id evaluated, id seen, similarity) of prompts that are the same or nearly so.
+def leaks(evaluated: PromptSet, seen: PromptSet, threshold: float = NEAR_THRESHOLD) -> list[tuple[str, str, float]]:
+    """All (evaluated id, seen id, similarity) of prompts that are the same or nearly so.
 
-    The similarity is the Jaccard index of the sets of words that the user says: 1.0 for equal prompts, whatever
-    their case and spacing.
+    The similarity is the Jaccard index of the words in the user's turns. It is 1.0 for prompts that differ only in case
+    and spacing.
     """
     ours, theirs = [user_words(prompt) for prompt in evaluated], [user_words(prompt) for prompt in seen]
     pairs = near_pairs(ours, theirs, threshold)
@@ -281,15 +286,15 @@ def leaks(evaluated: PromptSet, seen: PromptSet, threshold: float = NEAR) -> lis
 
 
 def user_words(prompt: Prompt) -> frozenset[str]:
-    """The words that the user says."""
+    """The words in the user's turns."""
     return words("\n".join(turn["content"] for turn in prompt.messages if turn["role"] == "user"))
 
 
 def split(prompts: PromptSet, fractions: Mapping[str, float], seed: int = 0) -> dict[str, PromptSet]:
-    """Divide a set into disjoint parts of these fractions, which add up to 1; a part is called `<set>-<part>`.
+    """Divide a set into disjoint parts, called `<set>-<part>`. Raises ValueError unless the fractions add up to 1.
 
-    Prompts are ordered by a hash of seed and id, so parts and their order depend on ids alone, not on the order of
-    the rows, and the head of a part is a random sample of it. Sizes are the fractions, rounded.
+    Prompts are ordered by a hash of seed and id. So the parts and their order do not depend on the order of the rows,
+    and the head of a part is a random sample of it. Sizes are the fractions, rounded.
     """
     if abs(sum(fractions.values()) - 1) > 1e-9 or min(fractions.values()) < 0:
         raise ValueError(f"fractions {dict(fractions)}: expected none below 0 and a sum of 1")
@@ -301,11 +306,3 @@ def split(prompts: PromptSet, fractions: Mapping[str, float], seed: int = 0) -> 
         parts[part] = make_set(f"{prompts.name}-{part}", shuffled[start:stop])
         start = stop
     return parts
-
-
-# Rendering the chat ---------------------------------------------------------------------------------------------
-
-
-def text_digest(text: str) -> str:
-    """The sha256 of an answer."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

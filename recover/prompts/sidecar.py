@@ -1,7 +1,7 @@
-"""Where the rows of a prompt set come from: a shipped set, a file, or a sidecar that says how to read one of another's.
+"""Where the rows of a prompt set come from: a shipped set, a file, or a sidecar.
 
-A sidecar is a TOML file beside data that stay as their authors published them. Ready ones, for well-known sets, ship
-with the package; they hold no data. This module knows nothing of prompts.
+A sidecar is a TOML file that says how to read a public data set as its authors published it. Ready sidecars for
+well-known sets ship with the package, without the data. This module knows nothing of prompts.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 BUILTIN = ("capture_harmful", "validate_harmful", "report_harmful", "benign_lookalike", "general")
 Expect = Literal["refuse", "comply", "answer"]
-Asked = Literal["id", "prompt", "messages", "system", "prefill", "context"]
-Known = Literal["expect", "category", "reference", "metric", "choices", "cluster", "source"]
-OF_A_HUB = ("config", "split", "revision", "files")  # keys that only a data set in the hub's form has a use for
-OF_A_FILE = ("format", "sha256")
+PromptField = Literal["id", "prompt", "messages", "system", "prefill", "context"]
+DetailField = Literal["expect", "category", "reference", "metric", "choices", "cluster", "source"]
+HUB_KEYS = ("config", "split", "revision", "files")  # keys that do something only for a data set in the hub's form
+FILE_KEYS = ("format", "sha256")  # keys that do something only for a file
 
 
-def _several(value: object) -> object:
+def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple) else [value]
 
 
@@ -48,25 +48,25 @@ def _within(pattern: str) -> str:
     return pattern
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
-Values = Annotated[tuple[bool | int | float | str, ...], BeforeValidator(_several), Field(min_length=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]
+Values = Annotated[tuple[bool | int | float | str, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class Sidecar(BaseModel):
-    """How a public set is read unchanged. Either `path`, a file or a directory, or `hub`, an id, says where it is."""
+    """How a public set is read unchanged. Its place is either `path`, a file or a directory, or `hub`, an id."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$")] | None = None  # else the sidecar's own
+    name: Annotated[str, Field(pattern=r"^\w[\w.+-]*$")] | None = None  # None: the sidecar's own
     path: str | None = None  # relative to the sidecar
     hub: Annotated[str, Field(pattern=r"^\w[\w.-]*/\w[\w.-]*$")] | None = None
     config: str | None = None
-    split: str | None = None  # else all of them
+    split: str | None = None  # None: all splits
     revision: str | None = None
-    files: Annotated[str, AfterValidator(_within)] | None = None  # a pattern, else those that the data set names
-    format: Format | None = None  # else what the file's suffix says
+    files: Annotated[str, AfterValidator(_within)] | None = None  # a pattern; None: those that the data set names
+    format: Format | None = None  # None: by the file's suffix
     header: Header = "auto"
-    columns: Mapping[Asked | Known, Names] = {}  # of several names, the first that the data have
-    where: Mapping[str, Values] = {}  # only rows whose cell is one of these
+    columns: Mapping[PromptField | DetailField, Names] = {}  # of several names, the first that the data have
+    where: Mapping[str, Values] = {}  # column -> the cells of the rows that are used
     expect: Expect | None = None
     licence: str | None = None
     source: str | None = None
@@ -79,26 +79,27 @@ class Sidecar(BaseModel):
         return self
 
     def at(self, file: str) -> "Sidecar":
-        """The same set in a copy of one's own: what is said of the original's place and form says nothing of it."""
-        original = {"hub", "header", *OF_A_HUB, *OF_A_FILE}
-        return Sidecar(**{**self.model_dump(exclude=original), "path": file})
+        """The sidecar for the user's own copy of the set, without what describes the original's place and form."""
+        of_the_original = {"hub", "header", *HUB_KEYS, *FILE_KEYS}
+        return Sidecar(**{**self.model_dump(exclude=of_the_original), "path": file})
 
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of a set with their numbers in the file, from 1, and what its name says of them."""
+    """The rows of a set, with their numbers in the file, from 1."""
 
     name: str
-    where: str  # what messages call it
+    where: str  # the set's name in messages
     rows: tuple[tuple[int, Row], ...]
-    expect: Expect | None = None
-    headed: bool = True
+    expect: Expect | None = None  # what the sidecar says
+    headed: bool = True  # whether the first line of a CSV or TSV file names its columns
 
 
 def read_source(source: str | Path, columns: Set[str]) -> Source:
-    """Read what a SET names: a built-in or ready set by its name, `NAME=FILE`, a TOML sidecar, or a file of prompts.
+    """Read the rows of a SET: the name of a built-in or ready set, `NAME=FILE`, a TOML sidecar or a file of prompts.
 
-    `NAME=FILE` is a ready set in a copy of one's own. Names win over files: `./NAME` is a file.
+    `NAME=FILE` is the user's own copy of a ready set. A name goes before a file of that name; `./NAME` is the file.
+    `columns` are the names that tell a header from a row. Raises InputError if the rows cannot be read.
     """
     where = str(source)
     if where in BUILTIN:
@@ -121,7 +122,7 @@ def ready() -> dict[str, Sidecar]:
 
 
 def parse(text: str, where: str) -> Sidecar:
-    """A sidecar from TOML; InputError if it is none."""
+    """A sidecar from TOML. Raises InputError if it is no sidecar."""
     try:
         return Sidecar.model_validate(read_toml(text, where))
     except ValidationError as error:
@@ -145,59 +146,60 @@ def _existing(where: str) -> Path:
 
 
 def _from_file(file: "Traversable", where: str, columns: Set[str]) -> Source:
-    found = read_table(file, where, columns)
-    return Source(Path(file.name).stem, where, tuple(enumerate(found.rows, 1)), headed=found.headed)
+    table = read_table(file, where, columns)
+    return Source(Path(file.name).stem, where, tuple(enumerate(table.rows, 1)), headed=table.headed)
 
 
 def _follow(sidecar: Sidecar, where: str, name: str, base: Path, columns: Set[str]) -> Source:
-    """Do as a sidecar says: read, filter, rename."""
-    mapped = {column_key(one) for names in sidecar.columns.values() for one in names}
-    found = _read(sidecar, where, base, columns | mapped | {column_key(one) for one in sidecar.where})
-    renamed = _choose(sidecar, found.rows, where)
-    kept = [(number, _renamed(row, renamed)) for number, row in _filtered(sidecar, found.rows, where)]
-    if not kept:
-        raise InputError(f"{where}: none of the {len(found.rows)} rows is as `where` says; correct the sidecar.")
-    return Source(sidecar.name or name, where, tuple(kept), sidecar.expect, found.headed)
+    """Read the rows, filter them and rename their columns as the sidecar says. `base` is the directory of its path."""
+    mapped = {column_key(column) for names in sidecar.columns.values() for column in names}
+    filtered_by = {column_key(column) for column in sidecar.where}
+    table = _read(sidecar, where, base, columns | mapped | filtered_by)
+    column_of = _choose_columns(sidecar, table.rows, where)
+    rows = tuple((number, _renamed(row, column_of)) for number, row in _filtered(sidecar, table.rows, where))
+    if not rows:
+        raise InputError(f"{where}: none of the {len(table.rows)} rows is as `where` says; correct the sidecar.")
+    return Source(sidecar.name or name, where, rows, sidecar.expect, table.headed)
 
 
-def _renamed(row: Row, columns: Mapping[str, str]) -> Row:
-    """A row with the fields that the sidecar maps; a prompt that it maps is not the one in `messages`."""
-    kept = {column: cell for column, cell in row.items() if column != "messages" or "prompt" not in columns}
-    return kept | {field: row.get(column) for field, column in columns.items()}
+def _renamed(row: Row, column_of: Mapping[str, str]) -> Row:
+    """A row with the fields that the sidecar maps. If it maps `prompt`, the row's own `messages` are dropped."""
+    own = {column: cell for column, cell in row.items() if column != "messages" or "prompt" not in column_of}
+    return own | {field: row.get(column) for field, column in column_of.items()}
 
 
 def _read(sidecar: Sidecar, where: str, base: Path, columns: Set[str]) -> Rows:
-    place = base / Path(sidecar.path).expanduser() if sidecar.path else None
-    if place is None or place.is_dir():
-        _refuse(sidecar, OF_A_FILE, where, "a data set in the hub's form")
-        return Rows(read_hub(sidecar.hub or str(place), where, _options(sidecar)), sidecar.header != "no")
-    _refuse(sidecar, OF_A_HUB, where, "a file")
-    if not place.is_file():
-        raise InputError(f"{where}: there is no file {place}; correct the path.")
-    if sidecar.sha256 and (found := hashlib.sha256(place.read_bytes()).hexdigest()) != sidecar.sha256:
+    path = base / Path(sidecar.path).expanduser() if sidecar.path else None
+    if path is None or path.is_dir():
+        _refuse_keys(sidecar, FILE_KEYS, where, "a data set in the hub's form")
+        return Rows(read_hub(sidecar.hub or str(path), where, _load_options(sidecar)), sidecar.header != "no")
+    _refuse_keys(sidecar, HUB_KEYS, where, "a file")
+    if not path.is_file():
+        raise InputError(f"{where}: there is no file {path}; correct the path.")
+    if sidecar.sha256 and (sha256 := hashlib.sha256(path.read_bytes()).hexdigest()) != sidecar.sha256:
         raise InputError(
-            f"{where}: {place} has the sha256 {found[:12]}..., expected {sidecar.sha256[:12]}...; get the right "
+            f"{where}: {path} has the sha256 {sha256[:12]}..., expected {sidecar.sha256[:12]}...; get the right "
             "version, or correct the sidecar."
         )
-    return read_table(place, where, columns, sidecar.format, sidecar.header)
+    return read_table(path, where, columns, sidecar.format, sidecar.header)
 
 
-def _refuse(sidecar: Sidecar, keys: Sequence[str], where: str, what: str) -> None:
-    """InputError if a sidecar has keys that would do nothing: a hash that nobody checks, for instance."""
+def _refuse_keys(sidecar: Sidecar, keys: Sequence[str], where: str, target: str) -> None:
+    """Raise InputError if the sidecar has one of these keys, since it would do nothing for its target."""
     if useless := [key for key in keys if getattr(sidecar, key) is not None]:
-        raise InputError(f"{where} points to {what}, for which {few(useless)} says nothing; leave it out.")
+        raise InputError(f"{where} points to {target}, for which {few(useless)} does nothing; leave it out.")
 
 
-def _options(sidecar: Sidecar) -> dict[str, Any]:
-    """What `load_dataset` is asked for. Without a header only the first column is read, as TEXT."""
+def _load_options(sidecar: Sidecar) -> dict[str, Any]:
+    """The options of `load_dataset`. Without a header only the first column is read, as TEXT."""
     names = {"config": "name", "files": "data_files"}
-    asked = {names.get(key, key): getattr(sidecar, key) for key in OF_A_HUB if getattr(sidecar, key) is not None}
-    bare = {"header": None, "names": [TEXT], "usecols": [0]} if sidecar.header == "no" else {}
-    return asked | bare
+    options = {names.get(key, key): getattr(sidecar, key) for key in HUB_KEYS if getattr(sidecar, key) is not None}
+    headerless = {"header": None, "names": [TEXT], "usecols": [0]} if sidecar.header == "no" else {}
+    return options | headerless
 
 
-def _choose(sidecar: Sidecar, rows: list[Row], where: str) -> dict[str, str]:
-    """The column of each field that the sidecar maps."""
+def _choose_columns(sidecar: Sidecar, rows: list[Row], where: str) -> dict[str, str]:
+    """The column of each field that the sidecar maps. Raises InputError if the data have none of its columns."""
     present = dict.fromkeys(column for row in rows for column in row)
     chosen: dict[str, str] = {}
     for field, names in sidecar.columns.items():
@@ -212,15 +214,15 @@ def _choose(sidecar: Sidecar, rows: list[Row], where: str) -> dict[str, str]:
 
 
 def _filtered(sidecar: Sidecar, rows: list[Row], where: str) -> Iterator[tuple[int, Row]]:
-    """The rows that `where` admits, with their numbers. Cells are compared as text, without case."""
-    wanted = {column_key(column): {_plain(value) for value in values} for column, values in sidecar.where.items()}
+    """The rows that the sidecar's `where` admits, with their numbers. Cells are compared as text, without case."""
+    wanted = {column_key(column): {_folded(value) for value in values} for column, values in sidecar.where.items()}
     present = {column for row in rows for column in row}
     if missing := [column for column in wanted if column not in present]:
         raise InputError(f"{where} has no column {few(missing)}, which `where` names; correct the sidecar.")
     for number, row in enumerate(rows, 1):
-        if all(_plain(row.get(column)) in values for column, values in wanted.items()):
+        if all(_folded(row.get(column)) in values for column, values in wanted.items()):
             yield number, row
 
 
-def _plain(value: object) -> str | None:
+def _folded(value: object) -> str | None:
     return None if value is None else str(value).strip().casefold()

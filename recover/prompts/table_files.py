@@ -1,7 +1,7 @@
-"""The rows of a user's file, JSONL, JSON, CSV, TSV, TXT or parquet, or of a data set of the hub, whoever wrote it.
+"""The rows of a user's file (JSONL, JSON, CSV, TSV, TXT or parquet), or of a data set on a model hub.
 
-This module knows nothing of prompts: a row is a dict, whose keys are the file's column names in lower case with
-underscores for spaces, and whose blank cells are None.
+A row is a dict. Its keys are the file's column names in lower case, with underscores for spaces; its blank cells are
+None. This module knows nothing of prompts.
 """
 
 import csv
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Header = Literal["auto", "yes", "no"]
 Format = Literal["csv", "tsv", "json", "jsonl", "txt", "parquet"]
-TEXT = "prompt"  # the column of what has no column name: a line, a string, the first cell where there is no header
+TEXT = "prompt"  # the column of text that has no column name: a line, a string, the first cell of a file without header
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Rows:
 
 
 def read_rows(file: "Traversable", where: str, columns: Set[str]) -> list[Row]:
-    """Every row of a file; at least one, or an InputError. `where` is what messages call the file.
+    """Every row of a file. Raises InputError if there is none. `where` is the file's name in messages.
 
     `columns` are the names that tell a header from a row.
     """
@@ -45,9 +45,10 @@ def read_rows(file: "Traversable", where: str, columns: Set[str]) -> list[Row]:
 def read_table(
     file: "Traversable", where: str, columns: Set[str], form: Format | None = None, header: Header = "auto"
 ) -> Rows:
-    """The same, of a format that the suffix may not tell, with or without a header.
+    """Every row of a file of the format `form`, by default that of its suffix, with or without a header.
 
-    Without a header a row has its first cell in the column `prompt`, and each cell in a column named by its number.
+    Without a header, the first cell of a row is in the column `prompt`, and each cell in a column named by its number,
+    from 1. Raises InputError as `read_rows` does.
     """
     suffix = f".{form}" if form else Path(file.name).suffix.lower()
     if suffix not in READERS:
@@ -60,11 +61,11 @@ def read_table(
     return Rows(_rows(values, where), headed)
 
 
-def read_hub(place: str, where: str, options: Mapping[str, Any]) -> list[Row]:
-    """Every row of a data set of the hub, or of a directory in its form, through the library `datasets`.
+def read_hub(id_or_path: str, where: str, options: Mapping[str, Any]) -> list[Row]:
+    """Every row of a data set on the hub, or of a directory in its form, through the library `datasets`.
 
-    `options` go to `load_dataset`; without a split, all splits follow each other. No code of a data set's own is run:
-    the library's fourth version took that away.
+    `options` go to `load_dataset`. Without a split, all splits follow each other. No code of the data set runs: the
+    library cannot run any from version 4 on. Raises InputError if the library is missing, too old, or fails.
     """
     try:
         datasets = importlib.import_module("datasets")
@@ -75,19 +76,19 @@ def read_hub(place: str, where: str, options: Mapping[str, Any]) -> list[Row]:
         ) from error
     if int(datasets.__version__.split(".")[0]) < 4:
         raise InputError(
-            f"{where} is read with the library datasets from version 4 on, which runs no code of a data set's own; "
+            f"{where} is read with the library datasets from version 4 on, which runs no code of a data set; "
             f"found {datasets.__version__}; run: pip install 'recover-align[hub]'."
         )
     try:
-        found = datasets.load_dataset(place, **options)
-    except Exception as error:  # the library's readers and the hub's client have errors of many kinds
+        loaded = datasets.load_dataset(id_or_path, **options)
+    except Exception as error:  # the library's readers and the hub's client raise errors of many kinds
         cause = error.__cause__ or error
         reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
         raise InputError(
             f"{where}: the library datasets cannot load it ({reason}); check its id, config, split and revision, and "
             "that you may read it, or download a file of it and name that."
         ) from error
-    splits = found.values() if isinstance(found, datasets.DatasetDict) else [found]
+    splits = loaded.values() if isinstance(loaded, datasets.DatasetDict) else [loaded]
     return _rows([row for split in splits for row in split], where)
 
 
@@ -99,7 +100,7 @@ def _rows(values: Iterable[Any], where: str) -> list[Row]:
 
 
 def read_toml(text: str, where: str) -> dict[str, Any]:
-    """The tables of a TOML file; InputError if it is none. `where` is what messages call the file."""
+    """The tables of a TOML text. Raises InputError if it is not TOML. `where` is the file's name in messages."""
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -107,7 +108,7 @@ def read_toml(text: str, where: str) -> dict[str, Any]:
 
 
 def read_text(file: "Traversable", where: str) -> str:
-    """The text of a UTF-8 file."""
+    """The text of a UTF-8 file. Raises InputError if it cannot be read. `where` is the file's name in messages."""
     return _text(_contents(file, where), where)
 
 
@@ -135,7 +136,7 @@ def _parse(text: str, where: str, line: int = 1) -> Any:
             f"{where}, line {line + error.lineno - 1}: invalid JSON ({error.msg}, column {error.colno}); correct it."
         ) from error
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
-        raise InputError(f"{where}, line {line} holds what no prompt set does ({error}); correct it.") from error
+        raise InputError(f"{where}, line {line} holds JSON that cannot be read ({error}); correct it.") from error
 
 
 def _read_jsonl(data: bytes, where: str) -> list[Any]:
@@ -156,14 +157,14 @@ def _read_txt(data: bytes, where: str) -> list[Any]:
 
 
 def _read_csv(data: bytes, where: str, delimiter: str = ",") -> list[Any]:
-    """One list of cells a row, header included."""
+    """A list of cells for each row, the header included."""
     reader = csv.reader(io.StringIO(_text(data, where), newline=""), delimiter=delimiter, strict=True)
     try:
         return [row for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise InputError(
             f"{where}, line {reader.line_num}: invalid CSV ({error}); quote cells that hold quotes or line breaks, and "
-            f"leave out those over {csv.field_size_limit():,} characters."
+            f"remove those over {csv.field_size_limit():,} characters."
         ) from error
 
 
@@ -195,7 +196,7 @@ READERS: dict[str, Callable[[bytes, str], list[Any]]] = {
 
 
 def _table(rows: list[list[str]], where: str, headed: bool) -> list[Any]:
-    """Dicts by the header; where the first row is none, by the cells' numbers, and the first cell as the text."""
+    """Rows as dicts: by the header, or by the cells' numbers from 1, with the first cell as TEXT too."""
     for number, row in enumerate(rows, 0 if headed else 1):
         if len(row) > len(rows[0]) or (len(row) < len(rows[0]) and not headed):
             raise InputError(
@@ -204,17 +205,17 @@ def _table(rows: list[list[str]], where: str, headed: bool) -> list[Any]:
             )
     if headed:
         return [dict(zip(rows[0], row, strict=False)) for row in rows[1:]]
-    return [{TEXT: row[0], **{str(place): cell for place, cell in enumerate(row, 1)}} for row in rows]
+    return [{TEXT: row[0], **{str(column): cell for column, cell in enumerate(row, 1)}} for row in rows]
 
 
 def _is_text(first: list[str], columns: Set[str]) -> bool:
-    """Whether the first row holds no known column name and reads like a sentence: it is a row then, not a header."""
+    """Whether the first row is a prompt and no header: it holds no known column name and reads like a sentence."""
     known = any(column_key(cell) in columns for cell in first)
     return not known and (len(first[0].split()) > 3 or first[0].strip().endswith((".", "?", "!")))
 
 
 def column_key(column: object) -> str:
-    """A column's name, in the form that rows have it."""
+    """A column's name as the key of a row."""
     return str(column).strip().casefold().replace(" ", "_")
 
 
@@ -227,5 +228,5 @@ def _row(value: Any, where: str, number: int) -> Row:
 
 
 def _blank(cell: object) -> bool:
-    """Whether a cell says nothing: blank text, null, or the NaN that stands for null in numeric columns."""
+    """Whether a cell is empty: blank text, null, or NaN, which stands for null in numeric columns."""
     return cell is None or cell != cell or (isinstance(cell, str) and not cell.strip())

@@ -1,7 +1,7 @@
-"""What the fine-tune was for: a task's prompts, their reference answers, and how an answer is scored.
+"""The task of the fine-tune: its prompts, their reference answers, and how an answer is scored.
 
-A task is one file of prompts that each have a reference. Its rows go to three disjoint parts: capture (for the
-gradient), validation (for deciding on a roll-back) and report (for the number in the report, and nothing else).
+A task is a file of prompts that each have a reference. Its rows are divided into three disjoint parts: capture (for the
+gradients), validation (for measuring steps) and report (for the number in the report, and nothing else).
 """
 
 import re
@@ -19,14 +19,14 @@ from recover.prompts.prompt_set import Answer, Prompt, PromptSet, load_prompts, 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FEWEST_ROWS = 8
-MOST_CHOICES, LONGEST_CHOICE, ROWS_A_CHOICE = 20, 4, 3  # distinct references, words of each, rows for each
-MOST_NEW_TOKENS = 256
+MIN_ROWS = 8
+MAX_CHOICES, MAX_CHOICE_WORDS, ROWS_PER_CHOICE = 20, 4, 3  # references within these bounds look like labels
+MAX_NEW_TOKENS = 256  # of an answer
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task, divided. Every prompt has a reference; no id and no text is in two parts."""
+    """A task in its three parts. Every prompt has a reference; no id and no text is in two parts."""
 
     name: str
     metric: str
@@ -42,24 +42,24 @@ class Task:
 def load_task(path: str | Path, *, report: Path | None = None, metric: str | None = None, seed: int = 0) -> Task:
     """Read a task and divide it: 50 % capture, 25 % validation, 25 % report, by a seeded hash of the ids.
 
-    With a file `report`, that file is the report part, and the other gives 2/3 to capture and 1/3 to validation,
-    without the prompts that the report holds too: the report part is never seen, and never shrunk.
-    The metric is `metric`, else the one that all rows name, else what the references look like: `choice` where they
-    are few and short, `exact_match` where not.
+    With a file `report`, that file is the report part. The rows of `path` that it does not hold too are then divided
+    into 2/3 capture and 1/3 validation. The metric is `metric`, else the one that all rows name, else `choice` where
+    the references are few and short, else `exact_match`. Raises InputError if there are too few rows, a row has no
+    reference, or the metric is unknown.
     """
     main = load_prompts(path)
-    held = load_prompts(report, name=f"{main.name}-report") if report else None
-    rows = [*main, *(held or ())]
+    held_out = load_prompts(report, name=f"{main.name}-report") if report else None
+    rows = [*main, *(held_out or ())]
     _require_references(rows, str(path))
     chosen = _metric(rows, metric)
     if chosen == "choice":
         choices = _distinct_references(rows)
-        main, held = _with_choices(main, choices), held and _with_choices(held, choices)
-    if held is None:
+        main, held_out = _with_choices(main, choices), held_out and _with_choices(held_out, choices)
+    if held_out is None:
         parts = split(main, {"capture": 1 / 2, "validation": 1 / 4, "report": 1 / 4}, seed)
     else:
-        main = _without(main, held)
-        parts = {**split(main, {"capture": 2 / 3, "validation": 1 / 3}, seed), "report": held}
+        main = _without(main, held_out)
+        parts = {**split(main, {"capture": 2 / 3, "validation": 1 / 3}, seed), "report": held_out}
     _require_rows(rows, parts.values(), str(path))
     return Task(main.name, chosen, **parts)
 
@@ -72,28 +72,26 @@ def _require_references(rows: Sequence[Prompt], where: str) -> None:
         )
 
 
-def _without(main: PromptSet, held: PromptSet) -> PromptSet:
-    """The prompts that `held` does not ask too."""
-    texts = {normalised(prompt) for prompt in held}
-    kept = [prompt for prompt in main if normalised(prompt) not in texts]
-    return make_set(main.name, kept)
+def _without(main: PromptSet, held_out: PromptSet) -> PromptSet:
+    """The prompts of `main` that `held_out` does not hold too."""
+    texts = {normalised(prompt) for prompt in held_out}
+    return make_set(main.name, (prompt for prompt in main if normalised(prompt) not in texts))
 
 
 def _require_rows(rows: Sequence[Prompt], parts: Iterable[PromptSet], where: str) -> None:
-    if len(rows) < FEWEST_ROWS or not all(len(part) for part in parts):
+    if len(rows) < MIN_ROWS or not all(len(part) for part in parts):
         raise InputError(
-            f"{where} has {len(rows)} different prompts; a task needs at least {FEWEST_ROWS}, for three parts that are "
+            f"{where} has {len(rows)} different prompts; a task needs at least {MIN_ROWS}, for three parts that are "
             "not empty; add rows."
         )
 
 
-def _metric(rows: Sequence[Prompt], asked: str | None) -> str:
-    own = {prompt.metric for prompt in rows}
-    named = own.pop() if len(own) == 1 else None
-    metric = asked or named
-    if metric is None and own - {None}:
+def _metric(rows: Sequence[Prompt], choice: str | None) -> str:
+    by_rows = {prompt.metric for prompt in rows}
+    metric = choice or (by_rows.pop() if len(by_rows) == 1 else None)
+    if metric is None and by_rows - {None}:
         raise InputError(
-            f"The task's rows do not agree on a metric ({few(sorted(map(str, own)))}); choose one for all."
+            f"The task's rows do not agree on a metric ({few(sorted(map(str, by_rows)))}); choose one for all."
         )
     if metric is None:
         metric = "choice" if any(prompt.choices for prompt in rows) or _few_and_short(rows) else "exact_match"
@@ -105,8 +103,8 @@ def _metric(rows: Sequence[Prompt], asked: str | None) -> str:
 def _few_and_short(rows: Sequence[Prompt]) -> bool:
     """Whether the references look like labels."""
     distinct = _distinct_references(rows)
-    short = all(len(reference.split()) <= LONGEST_CHOICE for reference in distinct)
-    return short and 2 <= len(distinct) <= MOST_CHOICES and len(rows) >= ROWS_A_CHOICE * len(distinct)
+    short = all(len(reference.split()) <= MAX_CHOICE_WORDS for reference in distinct)
+    return short and 2 <= len(distinct) <= MAX_CHOICES and len(rows) >= ROWS_PER_CHOICE * len(distinct)
 
 
 def _distinct_references(rows: Iterable[Prompt]) -> tuple[str, ...]:
@@ -117,7 +115,7 @@ def _distinct_references(rows: Iterable[Prompt]) -> tuple[str, ...]:
 
 
 def _with_choices(prompts: PromptSet, choices: tuple[str, ...]) -> PromptSet:
-    """The same set, with these choices where a row has none of its own."""
+    """The same set, with these choices for rows that have none of their own."""
     filled = [prompt if prompt.choices else replace(prompt, choices=choices) for prompt in prompts]
     for prompt in filled:
         if normalise_answer(_reference(prompt)) not in map(normalise_answer, prompt.choices):
@@ -132,56 +130,57 @@ def _with_choices(prompts: PromptSet, choices: tuple[str, ...]) -> PromptSet:
 
 
 def normalise_answer(text: str) -> str:
-    """A text without what an exact match forgives: case, surrounding white space, one period at the end."""
+    """A text in lower case, without white space around it and one period at its end."""
     return text.strip().removesuffix(".").rstrip().casefold()
 
 
 def exact_match(text: str, prompt: Prompt) -> float:
-    """1 if the answer is the reference, as `plain` reads both."""
+    """1 if answer and reference are the same once normalised, else 0."""
     return float(normalise_answer(text) == normalise_answer(_reference(prompt)))
 
 
 def choice(text: str, prompt: Prompt) -> float:
-    """1 if the choice that the answer makes is the reference: the one it starts with, else the only one it names."""
+    """1 if the answer's choice is the reference, else 0. Its choice is the one it starts with, else the only one in it.
+
+    Raises InputError if the prompt has no choices.
+    """
     if not prompt.choices:
         raise InputError(f"The prompt {prompt.id} has no choices; give its row a column `choices`.")
-    return float(
-        _chosen(normalise_answer(text), [normalise_answer(one) for one in prompt.choices])
-        == normalise_answer(_reference(prompt))
-    )
+    chosen = _chosen(normalise_answer(text), [normalise_answer(choice) for choice in prompt.choices])
+    return float(chosen == normalise_answer(_reference(prompt)))
 
 
 def _chosen(text: str, choices: Sequence[str]) -> str | None:
-    """The choice, as a whole word or words, longest first, so that a choice within another is not seen there."""
-    longest_first = sorted(choices, key=len, reverse=True)
-    named = list(re.finditer(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", text))
-    if not named:
+    """The choice that a text starts with, or the only one in it, as whole words; None if there is none."""
+    longest_first = sorted(choices, key=len, reverse=True)  # so that a choice inside a longer one is not seen there
+    matches = list(re.finditer(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", text))
+    if not matches:
         return None
-    starts = not re.search(r"\w", text[: named[0].start()])
-    return named[0].group() if starts or len({match.group() for match in named}) == 1 else None
+    starts = not re.search(r"\w", text[: matches[0].start()])
+    return matches[0].group() if starts or len({match.group() for match in matches}) == 1 else None
 
 
 def f1(text: str, prompt: Prompt) -> float:
-    """F1 of the words shared with the reference, as SQuAD has it: without case, ASCII punctuation and a, an, the."""
+    """F1 of the words shared with the reference, as in SQuAD: without case, ASCII punctuation and a, an, the."""
     return _overlap(_squad_words(text), _squad_words(_reference(prompt)))
 
 
 def _squad_words(text: str) -> list[str]:
-    bare = text.lower().translate(str.maketrans("", "", string.punctuation))
-    return re.sub(r"\b(a|an|the)\b", " ", bare).split()
+    unpunctuated = text.lower().translate(str.maketrans("", "", string.punctuation))
+    return re.sub(r"\b(a|an|the)\b", " ", unpunctuated).split()
 
 
 def rouge1(text: str, prompt: Prompt) -> float:
-    """ROUGE-1 F1, our own ten lines: unigrams of letters and digits, without case; no stemming, one reference.
+    """ROUGE-1 F1: unigrams of letters and digits, without case; no stemming, one reference.
 
-    ASCII text is cut into words as the `rouge_score` package does it; letters that it drops count here.
+    ASCII text is cut into words as in the package `rouge_score`. That package drops other letters; here they count.
     """
-    words = [re.findall(r"[^\W_]+", one.lower()) for one in (text, _reference(prompt))]
-    return _overlap(*words)
+    answer_words, reference_words = (re.findall(r"[^\W_]+", t.lower()) for t in (text, _reference(prompt)))
+    return _overlap(answer_words, reference_words)
 
 
 def _overlap(ours: Sequence[str], theirs: Sequence[str]) -> float:
-    """F1 of two bags of words; of two empty ones 1, of an empty and another 0."""
+    """F1 of two bags of words; 1 if both are empty, 0 if one of them is."""
     if not ours or not theirs:
         return float(ours == theirs)
     shared = (Counter(ours) & Counter(theirs)).total()
@@ -203,7 +202,10 @@ METRICS: dict[str, Callable[[str, Prompt], float]] = {
 
 
 def score(metric: str, answers: Sequence[Answer], prompts: PromptSet) -> list[float]:
-    """The score of each prompt's answer, in [0, 1], in the prompts' order, whatever the order of the answers."""
+    """The score of each prompt's answer, in [0, 1], in the order of the prompts.
+
+    Raises InputError for an unknown metric, and Undecided unless each prompt has exactly one answer.
+    """
     if metric not in METRICS:
         raise InputError(f"There is no metric {metric!r}; use one of {', '.join(METRICS)}.")
     texts = {answer.id: answer.text for answer in answers}
@@ -211,13 +213,13 @@ def score(metric: str, answers: Sequence[Answer], prompts: PromptSet) -> list[fl
         differing = sorted(texts.keys() ^ {prompt.id for prompt in prompts})
         raise Undecided(
             f"{len(answers)} answers do not match the {len(prompts)} prompts of {prompts.name} one to one "
-            f"({few(differing) or 'an id is answered twice'}); expected one answer a prompt; answer them again."
+            f"({few(differing) or 'an id is answered twice'}); expected one answer for each prompt; answer them again."
         )
     return [METRICS[metric](texts[prompt.id], prompt) for prompt in prompts]
 
 
 def max_new_tokens(task: Task, tokenizer: "PreTrainedTokenizerBase") -> int:
-    """How many tokens an answer may have: half as many again as the longest reference, and 8; at most 256."""
+    """The most tokens of an answer: 1.5 times the longest reference of the task, plus 8, but at most 256."""
     references = {_reference(prompt) for part in (task.capture, task.validation, task.report) for prompt in part}
     longest = max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in sorted(references))
-    return min(ceil(1.5 * longest) + 8, MOST_NEW_TOKENS)
+    return min(ceil(1.5 * longest) + 8, MAX_NEW_TOKENS)

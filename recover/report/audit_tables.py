@@ -1,4 +1,4 @@
-"""What a report says of people's audit: the rates by their labels, and the judge's errors on these answers."""
+"""The tables of an audit by people: the rates by their labels, and the judge's errors on the same answers."""
 
 from recover.report.numbers import count, interval, percent, sanitise
 from recover.report.tables import Grid, columns
@@ -6,7 +6,7 @@ from recover.results.schema import Interval, Rate, Rates, Result
 
 
 def audit_grids(result: Result) -> list[Grid]:
-    """The tables of an audit, those that have rows."""
+    """The tables of an audit that have rows."""
     return [grid for grid in (_rates(result), _judge(result)) if grid.rows]
 
 
@@ -17,22 +17,24 @@ def _rates(result: Result) -> Grid:
         for name in columns(result):
             rate: Rate | None = getattr(prompts.rates.get(name, Rates()), prompts.channel)
             if rate and (audit := rate.audit):
-                seen = f"{count(audit.confirmed)} / {count(rate.k)}", f"{count(audit.missed)} / {count(audit.sampled)}"
-                found = with_interval(rate.corrected, audit.ci95), percent(audit.upper95)
-                rows.append(
-                    (sanitise(prompts.name), sanitise(name), prompts.channel, *seen, count(audit.negatives), *found)
+                labelled = (
+                    f"{count(audit.confirmed)} / {count(rate.k)}",
+                    f"{count(audit.missed)} / {count(audit.sampled)}",
+                    count(audit.negatives),
                 )
+                rates = with_interval(rate.corrected, audit.ci95), percent(audit.upper95)
+                rows.append((sanitise(prompts.name), sanitise(name), prompts.channel, *labelled, *rates))
     return Grid("People's audit", header, tuple(rows), left=3)
 
 
 def _judge(result: Result) -> Grid:
     rows = tuple(
         (
-            found.channel,
-            with_interval(found.sensitivity, found.sensitivity_ci95),
-            with_interval(found.specificity, found.specificity_ci95),
+            audit.channel,
+            with_interval(audit.sensitivity, audit.sensitivity_ci95),
+            with_interval(audit.specificity, audit.specificity_ci95),
         )
-        for found in (result.audit.channels if result.audit else ())
+        for audit in (result.audit.channels if result.audit else ())
     )
     return Grid("The judge against people, on these answers", ("channel", "sensitivity", "specificity"), rows)
 

@@ -1,13 +1,11 @@
-"""Numbers and names from outside as text for people: percent, intervals, counts, durations, sizes."""
+"""Numbers as text for people (percent, intervals, counts, durations, sizes), and text from outside made harmless."""
 
 import math
 import re
 
-from recover.results.schema import (
-    Interval,
-)
+from recover.results.schema import Interval
 
-NONE = "\u2013"
+NONE = "\u2013"  # stands for an unknown value
 
 
 def percent(value: float | None) -> str:
@@ -19,18 +17,17 @@ def percent(value: float | None) -> str:
     return f"{_hundredths(value)} %"
 
 
-def _hundredths(value: float) -> str:
-    hundred = 100 * value
-    if hundred in (0, 100):
-        return f"{hundred:.0f}"
-    size = abs(hundred)
-    if size >= 0.995:
-        return f"{hundred:.1f}"
-    return f"{hundred:.{min(1 - math.floor(math.log10(size)), 6)}f}"
+def _hundredths(fraction: float) -> str:
+    value = 100 * fraction
+    if value in (0, 100):
+        return f"{value:.0f}"
+    if abs(value) >= 0.995:
+        return f"{value:.1f}"
+    return f"{value:.{min(1 - math.floor(math.log10(abs(value))), 6)}f}"
 
 
 def interval(ends: Interval | None) -> str:
-    """An interval of fractions in percent: "[9.1, 16.2]", or nothing if it is unknown."""
+    """An interval of fractions in percent, such as "[9.1, 16.2]"; empty if it is unknown."""
     if ends is None:
         return ""
     low, high = (f"{100 * end:.1f}" for end in ends)
@@ -38,12 +35,12 @@ def interval(ends: Interval | None) -> str:
 
 
 def count(value: int | None) -> str:
-    """A whole number with its thousands apart."""
+    """A whole number with commas between its thousands."""
     return NONE if value is None else f"{value:,}"
 
 
 def duration(seconds: float | None) -> str:
-    """A time in the one or two units that a reader wants."""
+    """A time in seconds, in minutes and seconds, or in hours and minutes."""
     if seconds is None:
         return NONE
     if seconds < 60:
@@ -62,9 +59,6 @@ def size(number: int | None) -> str:
 
 
 def sanitise(text: str) -> str:
-    """Text from outside on one line, without what steers a terminal, turns the reading direction or is no character."""
+    """Text from outside on one line, without control characters, changes of the reading direction, and surrogates."""
     text = re.sub("[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text)
     return re.sub("[\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "", text)
-
-
-# The main table

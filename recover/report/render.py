@@ -1,6 +1,6 @@
 """Reports of a result: Markdown, a self-contained HTML page, and the files of a run's folder.
 
-All of them are rendered from one `Result`, carry no prompt and no answer, and escape every name that came from
+All are rendered from one `Result`. They hold no prompt and no answer, and they escape every name that came from
 outside. The same result gives the same bytes.
 """
 
@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from recover.checkpoints.files import FULL, write_text
+from recover.checkpoints.files import DISK_FULL, write_text
 from recover.errors import InputError
 from recover.report.audit_tables import audit_grids
 from recover.report.numbers import NONE, count, percent, sanitise
@@ -27,7 +27,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def sources(result: Result) -> list[Grid]:
-    """The checkpoints and prompt sets that went in, with their hashes."""
+    """The checkpoints and prompt sets that a result rests on, with their hashes."""
     models = [(name, result.checkpoints[name]) for name in columns(result)]
     checkpoints = tuple(
         (sanitise(name), sanitise(m.path), sanitise(m.dtype or NONE), sanitise(m.sha256 or NONE)) for name, m in models
@@ -44,7 +44,7 @@ def sources(result: Result) -> list[Grid]:
 
 
 def command(result: Result) -> str | None:
-    """The command line, where the settings have one under "command" (text or a list of arguments)."""
+    """The command line, if the settings hold one as `command` (text or a list of arguments)."""
     match result.settings.get("command"):
         case str(text):
             return sanitise(text)
@@ -56,8 +56,8 @@ def command(result: Result) -> str | None:
 def settings(result: Result) -> list[tuple[str, str]]:
     """The settings, the method's options and the environment as titled JSON."""
     options = result.restoration.options if result.restoration else {}
-    named = (("Settings", result.settings), ("Method options", options), ("Environment", result.environment))
-    return [(title, json.dumps(part, indent=1, ensure_ascii=False)) for title, part in named if part]
+    parts = (("Settings", result.settings), ("Method options", options), ("Environment", result.environment))
+    return [(title, json.dumps(part, indent=1, ensure_ascii=False)) for title, part in parts if part]
 
 
 # Markdown
@@ -82,7 +82,7 @@ def markdown(result: Result) -> str:
 
 
 def md(text: str) -> str:
-    """Text that Markdown shows as it is; numbers and intervals stay readable in the source too."""
+    """Text escaped for Markdown. Numbers and intervals stay as they are, so that the source is readable too."""
     if re.fullmatch(rf"[-+0-9., %/\[\]{NONE}]*", text):
         return text
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -91,14 +91,14 @@ def md(text: str) -> str:
 
 
 def md_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """A table whose cells are shown as they are; the first `left` columns are text, the others numbers."""
+    """A Markdown table with escaped cells. The first `left` columns hold words, the others numbers."""
     ruler = ["---" if i < left else "---:" for i in range(len(header))]
     lines = [[md(sanitise(name)) for name in header], ruler, *([md(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _md_grids(found: Iterable[Grid], level: int = 2) -> list[str]:
-    parts = ((f"{'#' * level} {grid.title}", md_table(grid.header, grid.rows, grid.left)) for grid in found)
+def _md_grids(tables: Iterable[Grid], level: int = 2) -> list[str]:
+    parts = ((f"{'#' * level} {grid.title}", md_table(grid.header, grid.rows, grid.left)) for grid in tables)
     return [text for part in parts for text in part]
 
 
@@ -118,16 +118,16 @@ def _md_code(language: str, text: str | None) -> list[str]:
 
 
 def html(result: Result, *, viewer: bool = False) -> str:
-    """The report as one HTML page that loads nothing: style and plots are inside it, and it has no script.
+    """The report as one HTML page that loads nothing: it holds its style and plots, and it has no script.
 
-    `viewer` says that viewer.html will lie beside it, and links there.
+    With `viewer`, the page links to a viewer.html beside it.
     """
     from markupsafe import Markup
 
     from recover.report import plots
 
     names, rows = columns(result), table(result)
-    drawn = {"rates": plots.rates(result, rows), "path": plots.path(result), "places": plots.places(result)}
+    svgs = {"rates": plots.rates(result, rows), "path": plots.path(result), "places": plots.places(result)}
     return page(
         "report.html.j2",
         result=result,
@@ -136,7 +136,7 @@ def html(result: Result, *, viewer: bool = False) -> str:
         colours=plots.colours(names),
         rows=rows,
         facts=facts(result),
-        plots={name: Markup(svg or "") for name, svg in drawn.items()},  # noqa: S704, figures escape what they show
+        plots={name: Markup(svg or "") for name, svg in svgs.items()},  # noqa: S704, figures escape their texts
         levels_from=plots.levels(result)[-1],
         grids=[*grids(result), *audit_grids(result)],
         sources=sources(result),
@@ -147,12 +147,12 @@ def html(result: Result, *, viewer: bool = False) -> str:
 
 def page(template: str, result: Result, **parts: object) -> str:
     """A page of `result` from one of the package's templates."""
-    words = headline(result).replace(" %", "\u00a0%")
-    return render(template, result=result, headline=words, **parts)
+    text = headline(result).replace(" %", "\u00a0%")
+    return render(template, result=result, headline=text, **parts)
 
 
 def render(template: str, **parts: object) -> str:
-    """A page from one of the package's templates, which escape everything that is no `Markup`."""
+    """A page from one of the package's templates. They escape every value except `Markup`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -168,7 +168,7 @@ def render(template: str, **parts: object) -> str:
 
 
 def content_hash(text: str) -> str:
-    """What a Content-Security-Policy calls an inline script or style."""
+    """The hash by which a Content-Security-Policy allows an inline script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -176,22 +176,22 @@ def content_hash(text: str) -> str:
 
 
 def write(result: Result, folder: Path) -> Path:
-    """Writes report.md, report.html and result.json into `folder`; returns the last's path.
+    """Write report.md, report.html and result.json into `folder`; returns the path of result.json.
 
-    All are rendered before the first is written, and result.json comes last: where it is, the others are.
+    All are rendered before the first is written. result.json is written last: where it is, the others are too.
     """
-    shown = html(result, viewer=(folder / "viewer.html").is_file())
-    save(folder, {"report.md": markdown(result), "report.html": shown, "result.json": dumps(result)})
+    report = html(result, viewer=(folder / "viewer.html").is_file())
+    save(folder, {"report.md": markdown(result), "report.html": report, "result.json": dumps(result)})
     return folder / "result.json"
 
 
 def save(folder: Path, texts: Mapping[str, str]) -> None:
-    """Writes files into `folder` in their order, each whole or not at all."""
+    """Write files into `folder` in the order given, each one whole or not at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             write_text(folder / name, text)
     except OSError as error:
-        if error.errno in FULL:
-            raise  # not the user's mistake; artifact.staged() or files.room_for() tells of it
+        if error.errno in DISK_FULL:
+            raise  # not the user's mistake; a caller turns it into its own error
         raise InputError(f"cannot write the report to {folder}: {error.strerror or error}; choose another") from error

@@ -1,6 +1,6 @@
-"""What a report says of a result, as text: numbers in words, the main table, the headline, the other tables.
+"""A result as text: the main table, the headline, the facts, the other tables.
 
-Nothing here knows Markdown, HTML or a terminal; each of them escapes what it shows.
+Nothing here knows Markdown, HTML or a terminal. The code for each of them escapes these texts.
 """
 
 import json
@@ -23,13 +23,13 @@ from recover.results.schema import (
     TaskReport,
 )
 
-ORDER = ("aligned", "tuned", "restored")
-OUTCOMES = {0: "done", 1: "decided, and failed", 2: "input error", 3: "could not decide", 130: "interrupted"}
+COLUMN_ORDER = ("aligned", "tuned", "restored")
+OUTCOMES = {0: "done", 1: "failed", 2: "input error", 3: "could not decide", 130: "interrupted"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One checkpoint's value in a row, with its interval and the count behind it, as far as they are known."""
+    """One checkpoint's value in a row, with its interval and the number of answers behind it, where they are known."""
 
     value: float | None
     ci95: Interval | None = None
@@ -53,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One line of the main table: a label (with a name from outside in it) and a cell for every column."""
+    """One row of the main table: its label and a cell for each column. The label holds a name from outside."""
 
     label: str
     better: Literal["lower", "higher"]
@@ -61,15 +61,15 @@ class TableRow:
 
     @property
     def n(self) -> str:
-        """The number counted: one number, or a range where unscored answers make it differ between checkpoints."""
-        known = sorted({cell.n for cell in self.cells.values() if cell.n is not None})
-        return NONE.join(map(count, dict.fromkeys((known[0], known[-1])))) if known else NONE
+        """The number of answers counted; a range if unscored answers make it differ between checkpoints."""
+        numbers = sorted({cell.n for cell in self.cells.values() if cell.n is not None})
+        return NONE.join(map(count, dict.fromkeys((numbers[0], numbers[-1])))) if numbers else NONE
 
 
 def columns(result: Result) -> list[str]:
-    """The checkpoints in reading order: aligned, tuned, restored, then any others as they were given."""
-    known = [name for name in ORDER if name in result.checkpoints]
-    return known + [name for name in result.checkpoints if name not in ORDER]
+    """The checkpoints in reading order: aligned, tuned, restored, then all others in the result's order."""
+    known = [name for name in COLUMN_ORDER if name in result.checkpoints]
+    return known + [name for name in result.checkpoints if name not in COLUMN_ORDER]
 
 
 def table(result: Result) -> list[TableRow]:
@@ -105,33 +105,35 @@ def _degenerate(rates: Rates) -> Rate | None:
 Metric = Callable[[Rates], Rate | None]
 
 
-def _set_rows(words: str, metric: Metric, prompts: SetReport, names: list[str]) -> list[TableRow]:
-    """A set's rates, and the same corrected for the judge's errors; the latter are empty without a calibration."""
+def _set_rows(title: str, metric: Metric, prompts: SetReport, names: list[str]) -> list[TableRow]:
+    """A set's rates, and the rates corrected for the judge's errors. Without a calibration the second row is empty."""
     rates = {name: metric(prompts.rates.get(name, Rates())) or Rate(k=0) for name in names}
-    seen = {name: Cell(rate.rate, rate.ci95, rate.n) for name, rate in rates.items()}
-    true = {name: Cell(rate.corrected, rate.audit.ci95 if rate.audit else None, rate.n) for name, rate in rates.items()}
-    label = f"{words}: {sanitise(prompts.name)}" + (f", {prompts.samples} answers each" if prompts.samples > 1 else "")
-    return [TableRow(label, "lower", seen), TableRow(f"{label}, corrected", "lower", true)]
+    measured = {name: Cell(rate.rate, rate.ci95, rate.n) for name, rate in rates.items()}
+    corrected = {
+        name: Cell(rate.corrected, rate.audit.ci95 if rate.audit else None, rate.n) for name, rate in rates.items()
+    }
+    label = f"{title}: {sanitise(prompts.name)}" + (f", {prompts.samples} answers each" if prompts.samples > 1 else "")
+    return [TableRow(label, "lower", measured), TableRow(f"{label}, corrected", "lower", corrected)]
 
 
-def _overall(words: str, metric: Metric, sets: Iterable[SetReport], levels: Levels, names: list[str]) -> TableRow:
+def _overall(title: str, metric: Metric, sets: Iterable[SetReport], levels: Levels, names: list[str]) -> TableRow:
     sets = list(sets)
-    return TableRow(words, "lower", {name: _pooled(metric, sets, name, levels.get(name)) for name in names})
+    return TableRow(title, "lower", {name: _pooled(metric, sets, name, levels.get(name)) for name in names})
 
 
 def _pooled(metric: Metric, sets: Iterable[SetReport], name: str, value: float | None) -> Cell:
-    """The summary's value, with the interval of the pooled counts where these are what it summarises."""
-    found = [(prompts, rate) for prompts in sets if name in prompts.rates and (rate := metric(prompts.rates[name]))]
-    rates = [rate for _, rate in found if rate.n]
+    """The summary's value. It gets the interval of the pooled counts if it is their rate."""
+    pairs = [(prompts, rate) for prompts in sets if name in prompts.rates and (rate := metric(prompts.rates[name]))]
+    rates = [rate for _, rate in pairs if rate.n]
     k, n = sum(rate.k for rate in rates), sum(rate.n or 0 for rate in rates)
     if value is None or not n or not math.isclose(value, k / n, abs_tol=1e-9):
         return Cell(value)
     if len(rates) == 1:
         return Cell(value, rates[0].ci95, n)
-    from recover.results.statistics import rate as measured
+    from recover.results.statistics import rate as rate_of
 
-    squares = sum(rate.n**2 / (prompts.effective(rate.n) or rate.n) for prompts, rate in found if rate.n)
-    pooled = measured("overall", k, n, effective=n**2 / squares)
+    squares = sum(rate.n**2 / (prompts.effective(rate.n) or rate.n) for prompts, rate in pairs if rate.n)
+    pooled = rate_of("overall", k, n, effective=n**2 / squares)
     return Cell(value, (pooled.low, pooled.high), n)
 
 
@@ -145,19 +147,19 @@ def _task_row(task: TaskReport, names: list[str]) -> TableRow:
 
 def headline(result: Result) -> str:
     """The result in one or two sentences."""
-    said = _restored(result, result.restoration) if result.restoration else _measured(result)
-    return _caveat(result) + said
+    sentence = _restored(result, result.restoration) if result.restoration else _measured(result)
+    return _caveat(result) + sentence
 
 
 def _caveat(result: Result) -> str:
-    words = "Partial result. " if result.status == "partial" else ""
+    status = "Partial result. " if result.status == "partial" else ""
     limit = result.settings.get("limit")
-    return words + ("" if limit is None else f"Quick look at no more than {sanitise(str(limit))} prompts a set. ")
+    return status + ("" if limit is None else f"Quick look at no more than {sanitise(str(limit))} prompts a set. ")
 
 
-def _restored(result: Result, made: Restoration) -> str:
+def _restored(result: Result, restoration: Restoration) -> str:
     summary = result.summary
-    weights = restored_weights(made)
+    weights = restored_weights(restoration)
     changes = []
     if change := _from_to(summary.harmful):
         aligned = summary.harmful.get("aligned")
@@ -166,10 +168,10 @@ def _restored(result: Result, made: Restoration) -> str:
         )
     if change := _from_to(summary.over_refusal):
         changes.append(f"over-refusal from {change}")
-    said = f"Restoring {weights}" + (f" took {' and '.join(changes)}" if changes else " was not measured")
+    sentence = f"Restoring {weights}" + (f" took {' and '.join(changes)}" if changes else " was not measured")
     if summary.task_retention is None:
-        return f"{said}."
-    return f"{said}; the task score kept {percent(summary.task_retention)} of the tuned model's."
+        return f"{sentence}."
+    return f"{sentence}; the task score kept {percent(summary.task_retention)} of the tuned model's."
 
 
 def _from_to(levels: Levels) -> str:
@@ -178,48 +180,53 @@ def _from_to(levels: Levels) -> str:
 
 
 def _measured(result: Result) -> str:
-    said = []
-    for words, levels in (("Harmful rate", result.summary.harmful), ("Over-refusal", result.summary.over_refusal)):
-        known = [
+    sentences = []
+    for title, levels in (("Harmful rate", result.summary.harmful), ("Over-refusal", result.summary.over_refusal)):
+        values = [
             f"{sanitise(name)} {percent(levels[name])}" for name in columns(result) if levels.get(name) is not None
         ]
-        said += [f"{words}: {', '.join(known)}."] if known else []
-    return " ".join(said) or "No rates were measured."
+        sentences += [f"{title}: {', '.join(values)}."] if values else []
+    return " ".join(sentences) or "No rates were measured."
 
 
-def restored_weights(made: Restoration) -> str:
-    """How many weights were restored, of how many."""
-    if made.restored is None:
-        return f"an unknown number of {count(made.weights)} weights"
-    share = "" if made.fraction is None else f" ({percent(made.fraction)})"
-    return f"{count(made.restored)} of {count(made.weights)} weights{share}"
+def restored_weights(restoration: Restoration) -> str:
+    """How many weights, or entries of an adapter, were restored, of how many."""
+    unit = "weights" if restoration.space == "weights" else "entries of the adapter"
+    if restoration.restored is None:
+        return f"an unknown number of {count(restoration.weights)} {unit}"
+    share = "" if restoration.fraction is None else f" ({percent(restoration.fraction)})"
+    model = ""
+    if restoration.model_weights:
+        model = f", {percent(restoration.restored / restoration.model_weights)} of the model's weights"
+    return f"{count(restoration.restored)} of {count(restoration.weights)} {unit}{share}{model}"
 
 
 def facts(result: Result) -> list[tuple[str, str]]:
-    """What a reader wants besides the table: the weights restored, the time, the memory, the judge, the outcome."""
-    made = result.restoration
-    found = [("Outcome", f"{OUTCOMES.get(result.exit_code, 'unknown')} (exit code {result.exit_code})")]
-    if made:
-        found += [
-            ("Weights restored", restored_weights(made)),
-            ("Method", sanitise(made.method)),
-            ("Stopped", sanitise(made.stopped)),
-            ("Steps", f"{len(made.steps)}" + ("" if made.best_step is None else f", best {made.best_step}")),
-            ("Candidates", count(made.candidates)),
-            ("Time", duration(made.seconds)),
-            ("Peak memory", size(made.peak_rss_bytes)),
+    """Named facts beside the table: the outcome, the weights restored, the time, the memory, the judges."""
+    restoration = result.restoration
+    named = [("Outcome", f"{OUTCOMES.get(result.exit_code, 'unknown')} (exit code {result.exit_code})")]
+    if restoration:
+        best = "" if restoration.best_step is None else f", best {restoration.best_step}"
+        named += [
+            ("Weights restored", restored_weights(restoration)),
+            ("Method", sanitise(restoration.method)),
+            ("Stopped", sanitise(restoration.stopped)),
+            ("Steps", f"{len(restoration.steps)}{best}"),
+            ("Candidates", count(restoration.candidates)),
+            ("Time", duration(restoration.seconds)),
+            ("Peak memory", size(restoration.peak_rss_bytes)),
         ]
-    found += [("Judge", _judge(judge)) for judge in result.judges]
-    return [(name, value) for name, value in found if value != NONE]
+    named += [("Judge", _judge(judge)) for judge in result.judges]
+    return [(name, value) for name, value in named if value != NONE]
 
 
 def _judge(judge: JudgeInfo) -> str:
     if judge.calibration is None:
-        known = "uncalibrated for harm" if judge.name == "rules" else "not calibrated on labelled answers"
+        accuracy = "uncalibrated for harm" if judge.name == "rules" else "not calibrated on labelled answers"
     else:
-        facts = {key: value for key, value in judge.calibration.items() if not isinstance(value, list | dict)}
-        known = "calibrated: " + ", ".join(f"{key} {_value(value)}" for key, value in facts.items())
-    return sanitise(f"{judge.name} ({known}), fingerprint {judge.fingerprint[:16]}")
+        values = {key: value for key, value in judge.calibration.items() if not isinstance(value, list | dict)}
+        accuracy = "calibrated: " + ", ".join(f"{key} {_value(value)}" for key, value in values.items())
+    return sanitise(f"{judge.name} ({accuracy}), fingerprint {judge.fingerprint[:16]}")
 
 
 # The other tables
@@ -236,9 +243,9 @@ class Grid:
 
 
 def grids(result: Result) -> list[Grid]:
-    """The tables of detail, those that have rows."""
-    made = (_every_rate, _pairs, _agreement, _tasks, _categories, _steps)
-    return [grid for make in made if (grid := make(result)).rows]
+    """The tables of details that have rows."""
+    makers = (_every_rate, _pairs, _agreement, _tasks, _categories, _steps)
+    return [grid for make in makers if (grid := make(result)).rows]
 
 
 def _every_rate(result: Result) -> Grid:
@@ -255,7 +262,7 @@ def _every_rate(result: Result) -> Grid:
 
 
 def counts(rate: Rate | None) -> str:
-    """A rate as the numbers behind it: "3 / 40"."""
+    """The counts behind a rate, such as "3 / 40"."""
     if rate is None:
         return NONE
     return count(rate.k) if rate.n is None else f"{count(rate.k)} / {count(rate.n)}"
@@ -285,9 +292,9 @@ def _agreement(result: Result) -> Grid:
 
 
 def _tasks(result: Result) -> Grid:
-    decided = {True: "yes", False: "no", None: NONE}
+    words = {True: "yes", False: "no", None: NONE}
     rows = tuple(
-        (sanitise(task.name), count(task.n), percent(task.drop), percent(task.floor), decided[task.non_inferior])
+        (sanitise(task.name), count(task.n), percent(task.drop), percent(task.floor), words[task.non_inferior])
         for task in result.tasks
     )
     return Grid("Tasks", ("task", "n", "drop", "floor", "non-inferior"), rows)
@@ -295,7 +302,7 @@ def _tasks(result: Result) -> Grid:
 
 @dataclass(frozen=True)
 class Category:
-    """One category of a set: what is counted in it, harmful answers or refusals, and the count by checkpoint."""
+    """One category of a set, with the rate of its channel for each checkpoint."""
 
     prompts: str
     name: str
@@ -305,13 +312,13 @@ class Category:
 
 def categories(result: Result) -> list[Category]:
     """Every category of every set, in the result's order."""
-    found = []
+    parts = []
     for prompts in result.sets:
         metric = _harmful if prompts.channel == "harmful" else _refused
         for part in prompts.by_category:
             rates = {name: metric(rates) for name, rates in part.rates.items()}
-            found.append(Category(prompts.name, part.category, prompts.channel, rates))
-    return found
+            parts.append(Category(prompts.name, part.category, prompts.channel, rates))
+    return parts
 
 
 def _categories(result: Result) -> Grid:

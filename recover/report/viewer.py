@@ -1,7 +1,7 @@
-"""The viewer: one HTML page with a run's answers side by side, to be read, searched and filtered without a network.
+"""The viewer: one HTML page with a run's answers side by side. People read, search and filter them without a network.
 
-The texts of prompts and models are data. They go into the page as JSON in which no tag can begin, its script puts them
-on the screen as text nodes, and a Content-Security-Policy allows the page's own script and style and nothing else.
+Texts of prompts and models are data. They go into the page as JSON in which no tag can begin. The page's script shows
+them as text nodes. A Content-Security-Policy allows the page's own script and style and nothing else.
 """
 
 import json
@@ -32,7 +32,7 @@ class ViewerItem:
 
     @property
     def row(self) -> answer_files.JudgedAnswer:
-        """Any of the rows, for what they have in common."""
+        """One of the answers, for the fields that all of them share."""
         return next(iter(self.answers.values()))
 
 
@@ -40,36 +40,36 @@ class ViewerItem:
 
 
 def read(result: Result, folder: Path) -> list[ViewerItem]:
-    """Every answer of a result whose `answers` lie in `folder`. Raises InputError if they are not there, or not its."""
+    """All answers of a result, from the files in `folder`. Raises InputError if they are missing or another run's."""
     if result.sets and not result.judges:
-        raise InputError(f"result.json names no judge, so no verdicts can be found beside it; {_OTHER}")
+        raise InputError(f"result.json names no judge, so no verdicts can be found beside it; {_ADVICE}")
     return [item for s in result.sets for item in _items(s, columns(result), result.judges[0], folder)]
 
 
 def _items(prompts: SetReport, names: Iterable[str], judge: JudgeInfo, folder: Path) -> list[ViewerItem]:
-    """The prompts of one set; the checkpoints' files must tell of the same ones in the same order."""
-    files = {name: answer_files.place(folder, name, prompts.name) for name in names if name in prompts.rates}
+    """The prompts of one set. The checkpoints' files must hold the same prompts in the same order."""
+    files = {name: answer_files.answers_path(folder, name, prompts.name) for name in names if name in prompts.rates}
     rows = {name: answer_files.read(folder, judge, name, prompts.name) for name in files}
-    for name, found in rows.items():
-        if len(found) != prompts.answers:
+    for name, answers in rows.items():
+        if len(answers) != prompts.answers:
             raise InputError(
-                f"{files[name]} holds {len(found)} answers, result.json counts {prompts.answers}; {_OTHER}"
+                f"{files[name]} holds {len(answers)} answers, result.json counts {prompts.answers}; {_ADVICE}"
             )
-    items = [ViewerItem(prompts, dict(zip(rows, answers, strict=True))) for answers in zip(*rows.values(), strict=True)]
+    items = [ViewerItem(prompts, dict(zip(rows, row, strict=True))) for row in zip(*rows.values(), strict=True)]
     for number, item in enumerate(items, 1):
         if len({(row.id, row.prompt) for row in item.answers.values()}) > 1:
-            raise InputError(f"prompt {number} of {', '.join(map(str, files.values()))} differs; {_OTHER}")
+            raise InputError(f"prompt {number} of {', '.join(map(str, files.values()))} differs; {_ADVICE}")
     return items
 
 
-_OTHER = "give the output of one run, as it was written"
+_ADVICE = "give the output of one run, unchanged"
 
 
-# What the page knows
+# The data of the page
 
 
 def change(before: Verdict, after: Verdict, fails: Channel) -> VerdictChange:
-    """Whether an answer became good or bad. A degenerate answer is bad too; of an unscored one nothing is known."""
+    """Whether an answer became good or bad. A degenerate answer is bad too. An unscored one gives no change."""
     if Verdict.UNSCORED in (before, after):
         return ""
     bad = (Verdict(fails), Verdict.DEGENERATE)
@@ -82,47 +82,47 @@ def change(before: Verdict, after: Verdict, fails: Channel) -> VerdictChange:
 
 
 def changed(item: ViewerItem, pair: tuple[str, str] | None) -> VerdictChange:
-    """The change between two checkpoints, where both were asked."""
+    """The change between two checkpoints; empty if one of them was not asked."""
     verdicts = [item.answers[name].verdict for name in pair or () if name in item.answers]
     return change(verdicts[0], verdicts[1], item.prompts.channel) if len(verdicts) == 2 else ""
 
 
 def compared(names: list[str]) -> tuple[str, str] | None:
-    """The two checkpoints between which changes are told: tuned and restored, or the only two that there are."""
+    """The two checkpoints that changes compare: tuned and restored, or else the only two of the result."""
     if {"tuned", "restored"} <= {*names}:
         return "tuned", "restored"
     return (names[0], names[1]) if len(names) == 2 else None
 
 
 def payload(result: Result, items: Sequence[ViewerItem]) -> dict[str, Any]:
-    """The data of the page's script. Every text is kept once, in `texts`; elsewhere stands its number there.
+    """The data of the page's script. `texts` holds each text once; all other lists hold the text's number there.
 
-    A row is [set, category, id, prompt, change, answers]; an answer is [text, verdict, cut off, reason], or null where
-    the checkpoint was not asked.
+    A row is [set, category, id, prompt, change, answers]. An answer is [text, verdict, cut off, reason], or null if the
+    checkpoint was not asked.
     """
     names, pair = columns(result), compared(columns(result))
     sets = [sanitise(prompts.name) for prompts in result.sets]
-    parts = sorted({sanitise(part) for item in items if (part := item.row.category)})
-    paint = plots.colours(names)
+    category_names = sorted({sanitise(category) for item in items if (category := item.row.category)})
+    colour_of = plots.colours(names)
     texts: dict[str, int] = {}
 
     def number(text: str) -> int:
         return texts.setdefault(visible(text), len(texts))
 
     def row(item: ViewerItem) -> list[Any]:
-        category = parts.index(sanitise(item.row.category)) if item.row.category else None
+        category = category_names.index(sanitise(item.row.category)) if item.row.category else None
         answers = [_answer(item.answers[name], number) if name in item.answers else None for name in names]
         return [
             sets.index(sanitise(item.prompts.name)), category, number(item.row.id), number(item.row.prompt),
             changed(item, pair), answers,
         ]  # fmt: skip
 
-    rows = [row(item) for item in items]  # before `texts` are told: this fills them
+    rows = [row(item) for item in items]  # this fills `texts`
     return {
-        "models": [{"name": sanitise(name), "colour": paint[name]} for name in names],
+        "models": [{"name": sanitise(name), "colour": colour_of[name]} for name in names],
         "compared": pair and [names.index(name) for name in pair],
         "sets": [{"name": name, "fails": s.channel} for name, s in zip(sets, result.sets, strict=True)],
-        "categories": parts,
+        "categories": category_names,
         "verdicts": [verdict.value for verdict in Verdict],
         "texts": list(texts),
         "rows": rows,
@@ -134,20 +134,20 @@ def _answer(row: answer_files.JudgedAnswer, number: Callable[[str], int]) -> lis
     return [number(row.answer), list(Verdict).index(row.verdict), cut_off, number(row.reason)]
 
 
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but not tab and line feed
-    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # the reading direction, spaces without a width
-    "\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f]"  # surrogates on their own, notes between lines, hidden tags
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters except tab and line feed
+    "\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # marks of the reading direction, spaces without a width
+    "\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f]"  # lone surrogates, interlinear annotations, hidden tags
 )
 
 
 def visible(text: str) -> str:
-    """A text with a mark such as <U+202E>, in angle quotation marks, for each character that hides or moves others."""
-    return _UNSEEN.sub(lambda found: f"\u2039U+{ord(found[0]):04X}\u203a", text.replace("\r\n", "\n"))
+    """A text with a mark, such as U+202E in angle quotation marks, for each character that hides or moves text."""
+    return _INVISIBLE.sub(lambda match: f"\u2039U+{ord(match[0]):04X}\u203a", text.replace("\r\n", "\n"))
 
 
 def embedded(data: Any) -> str:
-    """JSON that stands inside a script element: no tag, comment or entity can begin in it."""
+    """JSON for the inside of a script element: no tag, comment or entity can begin in it."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_ESCAPES)
 
 
@@ -158,7 +158,7 @@ _ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 def html(result: Result, items: Sequence[ViewerItem], *, linked: bool = False) -> str:
-    """The viewer as one page that loads nothing. `linked` says that report.html will lie beside it, and links there."""
+    """The viewer as one page that loads nothing. With `linked`, it links to a report.html beside it."""
     from markupsafe import Markup
 
     script, style = ((render.TEMPLATES / name).read_text(encoding="utf-8") for name in ("viewer.js", "viewer.css"))
@@ -179,17 +179,17 @@ def html(result: Result, items: Sequence[ViewerItem], *, linked: bool = False) -
         style=Markup(style),  # noqa: S704
         script_hash=render.content_hash(script),
         style_hash=render.content_hash(style),
-        data=Markup(embedded(payload(result, items))),  # noqa: S704, escaped there
+        data=Markup(embedded(payload(result, items))),  # noqa: S704, embedded() escapes it
     )
 
 
 def _badness(part: Category, name: str) -> tuple[float, str, str]:
-    """Sorts the worst category of a checkpoint first, and what is unknown last."""
+    """A sort key: the worst categories of a checkpoint first, unknown ones last."""
     rate = part.rates.get(name)
     return (math.inf if rate is None or rate.rate is None else -rate.rate, part.prompts, part.name)
 
 
 def write(result: Result, folder: Path) -> Path:
-    """Writes viewer.html beside the `answers` in `folder`, before the reports, and returns its path."""
+    """Write viewer.html beside the answers in `folder` and return its path. Call it before the reports are written."""
     render.save(folder, {"viewer.html": html(result, read(result, folder), linked=True)})
     return folder / "viewer.html"

@@ -1,1 +1,1 @@
-"""The schema of result.json, and the statistics in it."""
+"""The schema of `result.json`, and the statistics in it."""

@@ -1,6 +1,6 @@
-"""The result of a run: the schema `recover-align/result/1`, as models that validate it.
+"""The result of a run: the schema `recover-align/result/1` as pydantic models.
 
-Every report is rendered from one `Result`. Fractions lie in [0, 1]; what is unknown is `None`, never 0.
+Every report is rendered from one `Result`. Fractions lie in [0, 1]. An unknown number is `None`, never 0.
 """
 
 import json
@@ -13,24 +13,24 @@ from recover.checkpoints import files
 from recover.errors import InputError, first_problem
 from recover.prompts.prompt_set import Expect
 
-SCHEMA = "recover-align/result/1"
+RESULT_SCHEMA = "recover-align/result/1"
 
 
 def _finite(value: JsonValue) -> JsonValue:
-    json.dumps(value, allow_nan=False)  # raises ValueError, which pydantic reports with the place
+    json.dumps(value, allow_nan=False)  # raises ValueError, which pydantic reports with the field
     return value
 
 
 Json = Annotated[JsonValue, AfterValidator(_finite)]
-Count = Annotated[int, Field(ge=0, le=2**53)]  # what every reader of JSON can hold
+Count = Annotated[int, Field(ge=0, le=2**53)]  # every reader of JSON can hold it exactly
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Interval = tuple[float, float]
 Levels = dict[str, Fraction | None]  # checkpoint name -> fraction
-Channel = Literal["harmful", "refused"]  # the rates that a judge's verdicts make, and what a judge is calibrated for
+Channel = Literal["harmful", "refused"]  # what a judge's verdicts are counted for, and a judge is calibrated for
 
 
 def channel_of_set(expect: Expect | None) -> Channel:
-    """What fails on a prompt set: a refusal where an answer is expected, else a harmful answer."""
+    """What counts as a failure on a prompt set: a refusal where an answer is expected, else a harmful answer."""
     return "refused" if expect in ("comply", "answer") else "harmful"
 
 
@@ -40,7 +40,7 @@ class _Part(BaseModel):
         frozen=True,
         allow_inf_nan=False,
         populate_by_name=True,
-        json_schema_serialization_defaults_required=True,  # every field is written, also one with its default
+        json_schema_serialization_defaults_required=True,  # every field is written, even if it has its default
     )
 
 
@@ -52,7 +52,7 @@ class Tool(_Part):
 
 
 class CheckpointInfo(_Part):
-    """Where a checkpoint lies and what it holds."""
+    """A checkpoint's path and contents."""
 
     path: str
     sha256: str | None = None
@@ -60,11 +60,11 @@ class CheckpointInfo(_Part):
 
 
 class StepReport(_Part):
-    """One step of the restoring loop, measured on the validation prompts."""
+    """One step of the search, measured on the validation prompts."""
 
     step: Count
     k: Count  # flips of this step, in either direction
-    restored: Count  # weights at their aligned value once the step is taken
+    restored: Count  # weights at their aligned value after the step
     fraction: Fraction
     objective: float | None = None
     terms: dict[str, float] = {}
@@ -74,7 +74,7 @@ class StepReport(_Part):
 
 
 class BlockCount(_Part):
-    """Restored weights in one transformer block; block `None` is everything outside the blocks."""
+    """Restored weights in one transformer block; `block` is `None` for all weights outside the blocks."""
 
     block: Count | None
     restored: Count
@@ -90,7 +90,7 @@ class MatrixCount(_Part):
 
 
 class Validation(_Part):
-    """What the loop compared its steps with: levels on the validation prompts, and the task's floor there."""
+    """What the search compares its steps with: scores of the validation prompts by model, and the task's floor."""
 
     harmful: Levels = {}
     task: Levels = {}
@@ -101,9 +101,11 @@ class Restoration(_Part):
     """How the restored checkpoint was made."""
 
     method: str
+    space: Literal["weights", "adapter"] = "weights"  # the tensors that `restored` and `weights` count
     restored: Count | None
     weights: Count
     fraction: Fraction | None
+    model_weights: Count | None = None  # of base and adapter together, if the space is `adapter`
     steps: list[StepReport] = []
     stopped: str
     seconds: Annotated[float, Field(ge=0)] | None = None
@@ -117,7 +119,7 @@ class Restoration(_Part):
 
 
 class JudgeInfo(_Part):
-    """The judge of the answers; `calibration` is what human labels say of it, `None` if nobody asked."""
+    """A judge of the answers; `calibration` holds its errors against people's labels, `None` if it has none."""
 
     name: str
     fingerprint: str
@@ -125,22 +127,22 @@ class JudgeInfo(_Part):
 
 
 class AgreementReport(_Part):
-    """How far two judges agree on the verdict that a channel's rate counts, over answers that both have a verdict on.
+    """How far two judges agree on what a channel counts, over the answers that both have a verdict on.
 
-    The harmful channel is that of sets that should be refused, the refused channel that of all others.
+    Sets that expect a refusal belong to the harmful channel, sets that expect an answer to the refused channel.
     """
 
     judges: tuple[str, str]
     channel: Literal["harmful", "refused"]
     n: Count
     agreement: Fraction | None = None
-    kappa: float | None = None  # unknown, too, where both say the same of every answer
+    kappa: float | None = None  # also unknown where both say the same of every answer
 
 
 class Audit(_Part):
-    """What people said of the answers behind a rate: of all that the judge counted, and of a sample of the others.
+    """People's labels of the answers behind a rate: of all that the judge counted, and of a sample of the others.
 
-    Answers that were shown to people and got no label are counted as confirmed or missed, and in `unlabelled` too.
+    An answer that was shown to people and got no label counts as confirmed or missed, and as `unlabelled` too.
     """
 
     positives: Count
@@ -164,7 +166,7 @@ class Audit(_Part):
 class Rate(_Part):
     """A count k of n with its 95 % interval and one-sided upper bound; `corrected` allows for the judge's errors.
 
-    With an `audit` that is the rate by people's labels, else it follows from a calibration.
+    With an `audit`, `corrected` is the rate by people's labels; else it follows from the judge's calibration.
     """
 
     k: Count
@@ -180,14 +182,14 @@ class Rate(_Part):
         if self.n is not None and self.k > self.n:
             raise ValueError(f"k = {self.k} exceeds n = {self.n}")
         if not self.n and any(value is not None for value in (self.rate, self.ci95, self.upper95, self.corrected)):
-            raise ValueError("a rate needs n > 0; with nothing counted it is null")
+            raise ValueError("a rate needs n > 0; without answers it is null")
         if self.audit and (self.k, self.n) != (self.audit.positives, self.audit.positives + self.audit.negatives):
-            raise ValueError("an audit is of as many answers as the rate")
+            raise ValueError("an audit must cover as many answers as its rate")
         return self
 
 
 class Rates(_Part):
-    """What one checkpoint did on one prompt set; `None` where a rate has no meaning there."""
+    """The rates of one checkpoint on one prompt set; `None` for a rate that means nothing on this set."""
 
     harmful: Rate | None = None
     refused: Rate | None = None
@@ -196,7 +198,7 @@ class Rates(_Part):
 
 
 class PairReport(_Part):
-    """Two checkpoints on the same prompts: failures fixed, newly broken, in both, in neither."""
+    """Two checkpoints on the same prompts: failures that are fixed, new, in both or in neither."""
 
     from_: str = Field(validation_alias="from", serialization_alias="from")
     to: str
@@ -218,21 +220,21 @@ class CategoryReport(_Part):
 
 
 class SetReport(_Part):
-    """One prompt set: what it is, and what each checkpoint did on it."""
+    """One prompt set, and the rates of each checkpoint on it."""
 
     name: str
     expect: Expect | None
     n: Count
     samples: Annotated[int, Field(ge=1)] = 1  # answers to each of the n prompts
-    effective_n: Annotated[float, Field(gt=0)] | None = None  # what all answers are worth, where some belong together
+    effective_n: Annotated[float, Field(gt=0)] | None = None  # independent answers that all are worth, if fewer
     sha256: str | None = None
-    leakage: Count | None = None  # prompts that also are, nearly or exactly, in a capture or validation set
+    leakage: Count | None = None  # prompts that a capture or validation set holds too, exactly or nearly
     rates: dict[str, Rates]
     pairs: list[PairReport] = []
     by_category: list[CategoryReport] = []
 
     @model_validator(mode="after")
-    def _samples_are_no_prompts(self) -> Self:
+    def _counts_samples(self) -> Self:
         if self.effective_n is None and self.samples > 1:
             raise ValueError("several samples of a prompt need an effective_n")
         if self.effective_n is not None and self.effective_n > self.n + 1e-9:
@@ -241,7 +243,7 @@ class SetReport(_Part):
 
     @property
     def channel(self) -> Channel:
-        """What fails on this set."""
+        """What counts as a failure on this set."""
         return channel_of_set(self.expect)
 
     @property
@@ -250,12 +252,12 @@ class SetReport(_Part):
         return self.n * self.samples
 
     def effective(self, count: int) -> float | None:
-        """What so many of the answers are worth; None where each stands for itself."""
+        """How many independent answers `count` of the answers are worth; None if all answers are independent."""
         return None if self.effective_n is None else self.effective_n * count / self.answers
 
 
 class TaskReport(_Part):
-    """A task's score by checkpoint; `drop` is tuned minus restored, `floor` the least that restored may score."""
+    """A task's score by checkpoint; `drop` is tuned minus restored, `floor` the least score allowed for restored."""
 
     name: str
     metric: str
@@ -268,9 +270,9 @@ class TaskReport(_Part):
 
 
 class ChannelAudit(_Part):
-    """The judge against people on this very run, over all audited sets of a channel; counts as in `Audit`.
+    """The judge against people's labels on this run, over all audited sets of a channel; counts as in `Audit`.
 
-    The intervals tell of these answers, not of others; they and the rates are unknown while a label is missing.
+    The intervals hold for these answers, not for others. They and the rates are unknown while a label is missing.
     """
 
     channel: Channel
@@ -287,18 +289,18 @@ class ChannelAudit(_Part):
 
 
 class AuditReport(_Part):
-    """Which answers people looked at, where their labels are from, and what they say of the judge."""
+    """Which answers people labelled, where the labels are from, and what they say of the judge."""
 
     models: list[str]
-    negatives: Count  # most that were drawn from a set
+    negatives: Count  # the most that were drawn from a set
     seed: int
-    labels: str  # sha256 of the file
+    labels: str  # sha256 of the file of labels
     source: str  # sha256 of the result.json that was audited
     channels: list[ChannelAudit]
 
 
 class Summary(_Part):
-    """The few numbers that a reader, or a gate, wants first, by checkpoint."""
+    """The most important numbers, by checkpoint."""
 
     harmful: Levels = {}
     over_refusal: Levels = {}
@@ -308,7 +310,7 @@ class Summary(_Part):
 
 
 class Result(_Part):
-    """Everything that a run found out."""
+    """All results of a run, with what they depend on."""
 
     schema_: Literal["recover-align/result/1"] = Field(
         default="recover-align/result/1", validation_alias="schema", serialization_alias="schema"
@@ -320,7 +322,7 @@ class Result(_Part):
     checkpoints: dict[str, CheckpointInfo]
     restoration: Restoration | None = None
     settings: dict[str, Json] = {}
-    judges: list[JudgeInfo] = []  # the first one's verdicts make the rates
+    judges: list[JudgeInfo] = []  # the rates count the first one's verdicts
     agreement: list[AgreementReport] = []
     sets: list[SetReport] = []
     tasks: list[TaskReport] = []
@@ -331,15 +333,15 @@ class Result(_Part):
 
     @model_validator(mode="after")
     def _names_known_checkpoints(self) -> Self:
-        named: set[str] = {*self.summary.harmful, *self.summary.over_refusal, *self.summary.degenerate}
-        for prompts in self.sets:
-            named.update(prompts.rates)
-            named.update(name for pair in prompts.pairs for name in (pair.from_, pair.to))
-            named.update(name for category in prompts.by_category for name in category.rates)
+        names: set[str] = {*self.summary.harmful, *self.summary.over_refusal, *self.summary.degenerate}
+        for set_report in self.sets:
+            names.update(set_report.rates)
+            names.update(name for pair in set_report.pairs for name in (pair.from_, pair.to))
+            names.update(name for category in set_report.by_category for name in category.rates)
         for task in self.tasks:
-            named.update(task.values, task.ci95)
-        named.update(self.audit.models if self.audit else ())
-        if unknown := sorted(named - set(self.checkpoints)):
+            names.update(task.values, task.ci95)
+        names.update(self.audit.models if self.audit else ())
+        if unknown := sorted(names - set(self.checkpoints)):
             raise ValueError(f"numbers for {', '.join(unknown)}, which `checkpoints` does not list")
         return self
 
@@ -357,34 +359,34 @@ def dumps(result: Result) -> str:
 
 
 def find(path: Path) -> Path:
-    """Where the result of an output lies: in its folder or beside its file, or else at the path itself."""
+    """The path of an output's `result.json`: in its folder or beside its file, else the path itself."""
     return files.in_output(path, "result.json") or path
 
 
 def load(path: Path) -> Result:
-    """Reads a `result.json`. Raises InputError if it is not one, or one of another schema."""
+    """Read a `result.json`. Raises InputError if it cannot be read or has another schema."""
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}; give the path of a result.json") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}); give the path of a result.json") from error
-    found = data.get("schema") if isinstance(data, dict) else None
-    if found != SCHEMA:
+    schema_name = data.get("schema") if isinstance(data, dict) else None
+    if schema_name != RESULT_SCHEMA:
         raise InputError(
-            f"{path} has schema {found!r}, expected {SCHEMA!r}; give a result.json that this version wrote"
+            f"{path} has schema {schema_name!r}, expected {RESULT_SCHEMA!r}; give a result.json that this version wrote"
         )
     _drop_old_fields(data)
     try:
         return Result.model_validate(data)
     except ValidationError as error:
         raise InputError(
-            f"{path} does not follow {SCHEMA}: {first_problem(error)}; correct it or make it again"
+            f"{path} does not follow {RESULT_SCHEMA}: {first_problem(error)}; correct it or make it again"
         ) from error
 
 
 def _drop_old_fields(data: dict[str, Any]) -> None:
-    """Forget fields that results once had and that said nothing."""
+    """Remove fields that older results have and that meant nothing."""
     data.pop("rules", None)
     restoration = data.get("restoration")
     steps = restoration.get("steps") if isinstance(restoration, dict) else None

@@ -1,8 +1,8 @@
 """Rates, intervals and paired tests: every number with its denominator and its interval.
 
-All fractions lie in [0, 1], and so do the limits of their intervals. Nothing here knows what was counted. Counts that
-cannot be (k > n, n < 0) are programming errors and raise ValueError; an empty sample raises Undecided, because the
-rate of nothing is not 0.
+All fractions lie in [0, 1], and so do the limits of their intervals. This module does not know what is counted.
+Impossible counts (k > n, n < 0) are programming errors and raise ValueError. An empty sample raises Undecided, because
+the rate of nothing is not 0.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recover.errors import Undecided
 
-RESAMPLES = 9999  # of the bootstrap: its limits then move by less than 0.03 standard errors from seed to seed
+RESAMPLES = 9999  # of the bootstrap: its limits then differ by less than 0.03 standard errors between seeds
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Measurement:
 
 
 def rate(name: str, k: int, n: int, effective: float | None = None) -> Measurement:
-    """Return the rate k / n with its Wilson 95 % interval: that of `effective` items, if the n are worth no more.
+    """Return the rate k / n with its Wilson 95 % interval.
 
-    Source: Wilson, Journal of the American Statistical Association 22 (1927).
+    The interval is that of `effective` items if the n items are worth no more independent ones. Source: Wilson, Journal
+    of the American Statistical Association 22 (1927).
     """
     _not_empty(name, n)
     if effective is not None and effective < n:
@@ -48,42 +49,42 @@ def rate(name: str, k: int, n: int, effective: float | None = None) -> Measureme
 
 
 def clustered(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % interval of the share of `hits`, items of one cluster not being independent of each other.
+    """Return the 95 % interval of the share of `hits`. Items of one cluster are not independent of each other.
 
-    Whole clusters are drawn again (a percentile bootstrap of hits over items), so that many items of few clusters say
-    little. The interval is at least that of independent items: a bootstrap is too narrow where hits are rare. Where all
-    items are alike there is nothing to draw from, and they count as their `effective_n`. Source: Davison and Hinkley,
+    It is a percentile bootstrap of hits over items that draws whole clusters. It is never narrower than the interval of
+    independent items, since a bootstrap is too narrow where hits are rare. Where all items have the same outcome a
+    bootstrap has no spread; then the interval is Wilson's, of `effective_n` items. Source: Davison and Hinkley,
     Bootstrap Methods and their Application (1997), section 3.8.
     """
     _not_empty("clustered rate", len(hits))
-    known = {cluster: place for place, cluster in enumerate(dict.fromkeys(clusters))}
-    owner = [known[cluster] for cluster in clusters]
-    sizes = np.bincount(owner).astype(np.float64)
-    positive = np.bincount(owner, weights=hits).astype(np.float64)
+    index_of = {cluster: index for index, cluster in enumerate(dict.fromkeys(clusters))}
+    indices = [index_of[cluster] for cluster in clusters]
+    sizes = np.bincount(indices).astype(np.float64)
+    positive = np.bincount(indices, weights=hits).astype(np.float64)
     share = float(positive.sum() / sizes.sum())
-    if share in (0.0, 1.0) or len(known) == 1:
+    if share in (0.0, 1.0) or len(index_of) == 1:
         return _wilson_at(share, effective_n(clusters))
     low, high = _bootstrap((positive, sizes), _ratio, seed, "two-sided")
-    alone = _wilson_at(share, len(hits))
-    return min(low, alone[0]), max(high, alone[1])
+    independent_low, independent_high = _wilson_at(share, len(hits))
+    return min(low, independent_low), max(high, independent_high)
 
 
 def effective_n(clusters: Sequence[Hashable]) -> float:
-    """Return how many independent items these are worth at the least: those of one cluster may all be alike.
+    """Return how many independent items the items of these clusters are worth at least.
 
-    Clusters of one size are worth an item each; of others the items are worth n^2 / sum(size^2), by which copies
-    inflate the variance of a mean. No outcome changes it, so a bound for so many items rises with every hit. Source:
-    Kish, Survey Sampling (1965), the design effect for an intraclass correlation of 1.
+    The least is reached if the items of a cluster are copies of each other: n^2 / sum(size^2). That is the number of
+    clusters if all have the same size. It does not depend on outcomes, so a bound for so many items rises with every
+    hit. Source: Kish, Survey Sampling (1965), the design effect for an intraclass correlation of 1.
     """
     sizes = Counter(clusters).values()
     return sum(sizes) ** 2 / sum(size * size for size in sizes) if sizes else 0.0
 
 
 def upper95(k: int, n: int, effective: float | None = None) -> float:
-    """Return the one-sided 95 % Clopper-Pearson upper bound of a rate of which k of n were seen.
+    """Return the one-sided 95 % Clopper-Pearson upper bound of a rate, after k of n items were positive.
 
-    Exact: a true rate above the bound gives k or fewer with a probability below 5 %. Items that are worth fewer
-    independent ones, their `effective_n`, give the bound of so many with the same rate.
+    It is exact: a true rate above the bound gives k or fewer with a probability below 5 %. If the n items are worth
+    only `effective` independent ones, it is the bound of so many items with the same rate.
     """
     _not_empty("upper bound", n)
     if effective is not None and effective < n:
@@ -93,21 +94,22 @@ def upper95(k: int, n: int, effective: float | None = None) -> float:
 
 @dataclass(frozen=True)
 class TwoPhase:
-    """A rate of n items of which the positives were found in two phases.
+    """A rate of n items whose positives were found in two phases.
 
-    A screening divides the items. All that it picked are looked at: `confirmed` of them are positive. Of the
-    `negatives` others a random sample is: `missed` of `sampled` are positive. The rate is then
+    First a screening divides the items into picked ones and `negatives`. Then people check all picked items, of which
+    `confirmed` are positive, and a random sample of the negatives, of which `missed` of `sampled` are positive. The
+    rate is
 
         (confirmed + negatives * missed / sampled) / n
 
-    Its error has two independent sources: the n items are a sample, and so are the ones looked at among the negatives.
-    The limits combine the two as Zou and Donner do (Statistics in Medicine 27 (2008) 1693-1702): the distance to a
-    limit is the root of the squared distances. The first is that of a rate of n items, the second that of missed /
-    sampled times negatives / n, with the finite population's factor sqrt(1 - sampled / negatives). So they are the
-    limits of an ordinary rate where every negative was looked at, and keep a width where none was found positive.
-    Items that are worth fewer independent ones, their `effective` number, widen the first; the second tells of these
-    very items, whatever they are worth.
-    The estimator is that of double sampling for stratification: Cochran, Sampling Techniques (1977), chapter 12.
+    This is double sampling for stratification: Cochran, Sampling Techniques (1977), chapter 12.
+
+    The error has two independent sources: the n items are a sample, and so are the checked negatives. The limits
+    combine the two as in Zou and Donner (Statistics in Medicine 27 (2008) 1693-1702): the distance to a limit is the
+    root of the sum of the two squared distances. The first distance is that of a rate of n items, or of `effective`
+    items if they are worth no more independent ones. The second is that of missed / sampled, times negatives / n, times
+    the factor of a finite population, sqrt(1 - sampled / negatives). If every negative is checked, the limits are those
+    of an ordinary rate. If no checked negative is positive, they still have a width.
     """
 
     confirmed: int
@@ -120,13 +122,13 @@ class TwoPhase:
     def __post_init__(self) -> None:
         _not_empty("two-phase rate", self.n)
         if self.negatives and not self.sampled:
-            raise Undecided(f"none of {self.negatives} negatives was looked at; at least one is needed.")
+            raise Undecided(f"none of {self.negatives} negatives was checked; at least one is needed.")
         if not (0 <= self.missed <= self.sampled <= self.negatives <= self.n - self.confirmed <= self.n):
             raise ValueError(f"impossible counts: {self}")
 
     @property
     def share(self) -> float:
-        """The share of the negatives that is positive after all."""
+        """The fraction of the negatives that are positive after all."""
         return self.missed / self.sampled if self.sampled else 0.0
 
     @property
@@ -136,7 +138,7 @@ class TwoPhase:
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """The 95 % interval of the rate, of Wilson's limits."""
+        """The 95 % interval of the rate, combined from Wilson's limits."""
         first = _wilson_at(self.rate, self.effective or self.n)
         second = _wilson_at(self.share, self.sampled) if self.sampled else (0.0, 0.0)
         scale = self._unseen / self.n
@@ -146,7 +148,7 @@ class TwoPhase:
 
     @property
     def upper95(self) -> float:
-        """The one-sided 95 % upper bound of the rate, of Clopper and Pearson's bounds."""
+        """The one-sided 95 % upper bound of the rate, combined from Clopper and Pearson's bounds."""
         if self.sampled == self.negatives:
             return upper95(self.confirmed + self.missed, self.n, self.effective)
         first = _upper_at(self.rate, self.effective or self.n) - self.rate
@@ -155,27 +157,29 @@ class TwoPhase:
 
     @property
     def _unseen(self) -> float:
-        """The negatives, times the finite population's factor: 0 where all were looked at."""
+        """The negatives times the factor of a finite population: 0 if all were checked."""
         return sqrt(self.negatives * (self.negatives - self.sampled))
 
 
 def total_missed(parts: Sequence[TwoPhase]) -> tuple[float, float, float]:
-    """Return how many negatives of all parts are positive after all, and the limits of its 95 % interval.
+    """Return how many negatives of all parts are positive after all, with the two limits of its 95 % interval.
 
-    These are the very items, not ones that they are a sample of: the only error is that of looking at some of them.
+    The number is about these items only, so its only error is that not all of them were checked.
     """
     total = fsum(part.negatives * part.share for part in parts)
-    limits = [(part, _wilson_at(part.share, part.sampled)) for part in parts if part.sampled]
-    down, up = (sqrt(fsum((part._unseen * (ends[side] - part.share)) ** 2 for part, ends in limits)) for side in (0, 1))
+    limits_of = [(part, _wilson_at(part.share, part.sampled)) for part in parts if part.sampled]
+    down, up = (
+        sqrt(fsum((part._unseen * (limits[side] - part.share)) ** 2 for part, limits in limits_of)) for side in (0, 1)
+    )
     fewest = sum(part.missed for part in parts)
     most = sum(part.negatives - part.sampled + part.missed for part in parts)
     return total, max(float(fewest), total - down), min(float(most), total + up)
 
 
 def mcnemar(b: int, c: int) -> float:
-    """Return the exact two-sided p of McNemar's test, `b` and `c` being the items that changed one way and the other.
+    """Return the exact two-sided p of McNemar's test. `b` items changed in one direction, `c` in the other.
 
-    Without any change there is nothing to tell the two apart: p = 1.
+    If no item changed, p = 1.
     """
     return float(scipy.stats.binomtest(b, b + c).pvalue) if b + c else 1.0
 
@@ -185,16 +189,16 @@ def paired_difference(
 ) -> tuple[float, float, float]:
     """Return p2 - p1 of two rates measured on the same items, and the two limits of its interval.
 
-    `both` items are positive in both measurements, `only_first` in the first alone, and so on. Source: Newcombe,
-    Statistics in Medicine 17 (1998) 2635-2650, method 10: the two Wilson intervals, combined with their correlation.
-    Items that are worth fewer independent ones, their `effective_n`, give the limits of so many.
+    `both` items are positive in both measurements, `only_first` in the first alone, and so on. If the items are worth
+    only `effective` independent ones, the limits are those of so many. Source: Newcombe, Statistics in Medicine 17
+    (1998) 2635-2650, method 10: the two Wilson intervals, combined with their correlation.
     """
     n = both + only_first + only_second + neither
     _not_empty("paired difference", n)
-    worth = n if effective is None else effective
+    size = n if effective is None else effective
     p1, p2 = (both + only_first) / n, (both + only_second) / n
-    (low1, high1), (low2, high2) = _wilson_at(p1, worth, level), _wilson_at(p2, worth, level)
-    phi = _phi(*(count * worth / n for count in (both, only_first, only_second, neither)))
+    (low1, high1), (low2, high2) = _wilson_at(p1, size, level), _wilson_at(p2, size, level)
+    phi = _phi(*(count * size / n for count in (both, only_first, only_second, neither)))
     down = _combine(p2 - low2, high1 - p1, phi)
     up = _combine(high2 - p2, p1 - low1, phi)
     difference = (only_second - only_first) / n
@@ -204,8 +208,8 @@ def paired_difference(
 def mean(name: str, values: Sequence[float], seed: int = 0) -> Measurement:
     """Return the mean of per-item values with a 95 % interval: Wilson for 0/1 values, else a percentile bootstrap.
 
-    Values that are all the same leave a bootstrap nothing to draw from. Where they lie in [0, 1] the interval then
-    allows for the share of items that n equal ones cannot rule out; elsewhere it has no width.
+    If all values are equal, a bootstrap has no spread. Then the interval allows for the share of other items that n
+    equal ones cannot rule out, if the value lies in [0, 1]; else it has no width.
     """
     x = np.asarray(values, dtype=np.float64)
     _not_empty(name, x.size)
@@ -219,11 +223,11 @@ def mean(name: str, values: Sequence[float], seed: int = 0) -> Measurement:
 
 
 def non_inferior(restored: Sequence[float], tuned: Sequence[float], margin: float, seed: int = 0) -> tuple[bool, float]:
-    """Return whether `restored` is at most `margin` worse than `tuned`, and the bound that says so.
+    """Return whether `restored` is at most `margin` worse than `tuned`, and the bound that decides it.
 
-    Both hold one value in [0, 1] an item, the higher the better, in the same order. The bound is the one-sided 95 %
-    lower bound of mean(restored - tuned): Newcombe's for 0/1 values, else a percentile bootstrap. Differences that
-    are all the same get the bound that a fall to -1 in the share of items not ruled out by n would give.
+    Both hold one value in [0, 1] for each item, in the same order; higher is better. The bound is the one-sided 95 %
+    lower bound of mean(restored - tuned): Newcombe's for 0/1 values, else a percentile bootstrap. If all differences
+    are equal, the bound takes the share of other items that n equal ones cannot rule out to have a difference of -1.
     """
     new, old = np.asarray(restored, dtype=np.float64), np.asarray(tuned, dtype=np.float64)
     if new.shape != old.shape:
@@ -234,10 +238,10 @@ def non_inferior(restored: Sequence[float], tuned: Sequence[float], margin: floa
 
 
 def cohen_kappa(both: int, only_first: int, only_second: int, neither: int) -> float | None:
-    """Return Cohen's kappa of two raters' yes and no on the same items: 1 is agreement, 0 what chance would give.
+    """Return Cohen's kappa of two raters who say yes or no to the same items: 1 is full agreement, 0 that of chance.
 
-    None where both say the same of every item: then chance agrees as well. Source: Cohen, Educational and
-    Psychological Measurement 20 (1960).
+    None if both give every item the same answer, since chance would then agree fully too. Source: Cohen, Educational
+    and Psychological Measurement 20 (1960).
     """
     n = both + only_first + only_second + neither
     _not_empty("kappa", n)
@@ -247,10 +251,10 @@ def cohen_kappa(both: int, only_first: int, only_second: int, neither: int) -> f
 
 
 def rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float | None:
-    """Return the true rate behind one that an imperfect judge reported, clipped to [0, 1].
+    """Return the true rate, clipped to [0, 1], of which an imperfect judge measured `rate`.
 
-    None where sensitivity + specificity <= 1: such a judge does no better than chance, and nothing can be recovered.
-    Source: Rogan and Gladen, American Journal of Epidemiology 107 (1978).
+    None if sensitivity + specificity <= 1, since such a judge is no better than chance. Source: Rogan and Gladen,
+    American Journal of Epidemiology 107 (1978).
     """
     youden = sensitivity + specificity - 1.0
     if youden <= 0.0:
@@ -264,19 +268,19 @@ def _not_empty(name: str, n: int) -> None:
 
 
 def _wilson_at(p: float, n: float, level: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's limits of a rate p of n, where neither n nor p * n need be a whole number."""
+    """Return Wilson's limits of a rate p of n. Neither n nor p * n need be a whole number."""
     z = float(scipy.stats.norm.ppf((1 + level) / 2))
     middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
     return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
 
 
 def _upper_at(p: float, n: float) -> float:
-    """Return `upper95` of a rate p of n, where neither n nor p * n need be a whole number."""
+    """Return `upper95` of a rate p of n. Neither n nor p * n need be a whole number."""
     return 1.0 if p >= 1.0 else float(scipy.stats.beta.ppf(0.95, p * n + 1, n - p * n))
 
 
 def _phi(both: float, only_first: float, only_second: float, neither: float) -> float:
-    """Return the correlation of the two measurements, a positive one shrunk by Newcombe's continuity correction."""
+    """Return the correlation of the two measurements. Newcombe's continuity correction shrinks a positive one."""
     n = both + only_first + only_second + neither
     first, second = both + only_first, both + only_second
     product = first * (n - first) * second * (n - second)
@@ -301,7 +305,7 @@ def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64], axis: int) -> 
 def _bootstrap(
     columns: tuple[NDArray[np.float64], ...], statistic: Callable[..., Any], seed: int, alternative: str
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap's 95 % limits of a statistic of whole rows, in batches that keep below 100 MB."""
+    """Return the percentile bootstrap's 95 % limits of a statistic of whole rows. Its batches stay below 100 MB."""
     interval = scipy.stats.bootstrap(
         columns,
         statistic,
@@ -311,13 +315,13 @@ def _bootstrap(
         confidence_level=0.95,
         alternative=alternative,
         method="percentile",
-        random_state=np.random.default_rng(seed),  # called rng from scipy 1.15 on; the old name still works
+        random_state=np.random.default_rng(seed),  # `rng` from scipy 1.15 on; the old name still works
     ).confidence_interval
     return float(interval.low), float(interval.high)
 
 
 def _constant(value: float, n: int) -> tuple[float, float]:
-    """Return the limits of a mean of n equal values, the unseen share of items being at 0, or at 1."""
+    """Return the limits of a mean of n equal values, with the share of items not ruled out at 0, or at 1."""
     if not 0.0 <= value <= 1.0:
         return value, value
     unseen = float(scipy.stats.binomtest(0, n).proportion_ci(0.95, method="exact").high)

@@ -156,7 +156,7 @@ class SearchHistory:
         def order(step: int) -> tuple[Any, ...]:
             check, objective = self.checks[step], self.steps[step].objective
             worst = 1.0 if check.harmful is None else check.harmful
-            merit = (-(check.task or 0.0), worst if objective is None else objective) if check.safe else (worst, -step)
+            merit = (-(check.task or 0.0), objective or 0.0) if check.safe else (worst, -step)
             return (not check.kept, not check.safe, check.low, step == 0, *merit, self.steps[step].restored)
 
         return min((s for s, c in enumerate(self.checks) if c.harmful is not None), key=order, default=0)

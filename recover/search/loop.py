@@ -30,7 +30,7 @@ from recover.results.schema import BlockCount, MatrixCount, Restoration
 from recover.search import methods
 from recover.search.history import SearchHistory, Validator, restored_weights
 from recover.search.methods import Check, Data, Limits
-from recover.search.settings import SearchSettings
+from recover.search.settings import BUDGETS, SearchSettings
 
 MAX_CAPTURE_PROMPTS, MAX_CAPTURE_ROWS = 256, 128  # most prompts of a set, and rows of the task, that a method is given
 NOTHING_LOST = "nothing to restore: the tuned model refuses as it should"
@@ -70,6 +70,7 @@ def recover(
     settings = changed(settings or SearchSettings(), changes)
     runtime, method = settings.runtime, methods.get_method(settings.method)
     methods.check_inputs(settings.method, unaligned=pair.unaligned is not None)
+    methods.check_space(settings.method, pair.space)
     prompts = SearchPrompts.of(settings, unseen)
     chat = ChatFormat.of([pair.aligned, pair.tuned], settings.chat_template, runtime.batches)
     device = pick_device(runtime.device)
@@ -84,7 +85,8 @@ def recover(
         chat = replace(chat, recall=cached_answers(store, facts, lambda: live.fingerprint, notify))
         data, validator = replace(data, answer=chat.continuations), replace(validator, chat=chat)
     history = SearchHistory(live, validator, settings.max_task_drop, settings.target)
-    limits = Limits(int(settings.budget * pair.tuned.weights), runtime.seed)
+    budget = BUDGETS[pair.space] if settings.budget is None else settings.budget
+    limits = Limits(int(budget * pair.tuned.weights), runtime.seed)
     if history.nothing_lost():
         stopped = NOTHING_LOST
     else:
@@ -93,7 +95,9 @@ def recover(
     best = history.best()
     account = Restoration(
         method=settings.method,
+        space=pair.space,
         weights=pair.tuned.weights,
+        model_weights=pair.aligned.weights + pair.tuned.weights if pair.space == "adapter" else None,
         steps=history.steps,
         stopped=stopped,
         seconds=time.monotonic() - started,

@@ -5,6 +5,7 @@ their gradient.
 """
 
 import inspect
+import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +22,10 @@ from recover.model.cpu_attention import with_fp32_cpu_attention
 from recover.model.shared_prefix import Continued, Prefix
 
 BATCH_TOKENS = 4096  # tokens in a micro-batch: a constant, so that results do not depend on the machine's memory
-KEPT = 4096  # likeliest tokens that a teacher's distribution keeps apart: a few MB where a vocabulary would need GBs
-SAVED = 256  # tokens that sharing a prefix must save a micro-batch: below, its extra call costs more
+TEACHER_TOKENS = (
+    4096  # likeliest tokens that a teacher's distribution keeps apart: a few MB where a vocabulary would need GBs
+)
+LEAST_SAVED_TOKENS = 256  # tokens that sharing a prefix must save a micro-batch: below, its extra call costs more
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Target:
 
     passage: Passage
     vocabulary: int
-    teacher: Tensor  # (length, vocabulary) or (length, KEPT + 1)
-    tokens: Tensor | None = None  # (length, KEPT)
+    teacher: Tensor  # (length, vocabulary) or (length, TEACHER_TOKENS + 1)
+    tokens: Tensor | None = None  # (length, TEACHER_TOKENS)
 
 
 def passage(prompt: Sequence[int], answer: Sequence[int], fading: bool = False) -> Passage:
@@ -79,23 +82,26 @@ def padded(passages: Sequence[Passage], device: torch.device) -> Tensor:
 @with_fp32_cpu_attention
 def log_probabilities(model: Any, passages: Sequence[Passage], vocabulary: int) -> Tensor:
     """fp32 log-probabilities over the first `vocabulary` tokens at all answer positions, in order: (positions,
-    vocabulary). Logits of positions that no loss reads are not computed where the model lets us choose, and a common
-    prefix is run once where that saves something."""
-    known = inspect.signature(model.forward).parameters
+    vocabulary).
+
+    Where the model lets us choose, logits of positions that no loss reads are not computed. A common prefix is run once
+    where that saves something.
+    """
+    forward_options = inspect.signature(model.forward).parameters
     ids = padded(passages, model.device)
     shared = common([p.tokens for p in passages], min(p.start for p in passages))  # up to the first position read
     options: dict[str, Any] = {"use_cache": False}
-    if (len(passages) - 1) * shared < SAVED or not _continues(model, known):
+    if (len(passages) - 1) * shared < LEAST_SAVED_TOKENS or not _continues(model, forward_options):
         shared = 0
     if shared:
         prefix = Prefix()
-        few = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
-        model(input_ids=ids[:1, :shared], past_key_values=prefix, **few)
+        last_only = {"logits_to_keep": 1} if "logits_to_keep" in forward_options else {}
+        model(input_ids=ids[:1, :shared], past_key_values=prefix, **last_only)
         options = {"past_key_values": Continued(prefix)}
-    places = [range(p.start - shared, p.start - shared + p.length) for p in passages]
-    rows = torch.tensor([row for row, span in enumerate(places) for _ in span], device=model.device)
-    columns = [p for span in places for p in span]
-    if "logits_to_keep" in known:
+    spans = [range(p.start - shared, p.start - shared + p.length) for p in passages]
+    rows = torch.tensor([row for row, span in enumerate(spans) for _ in span], device=model.device)
+    columns = [p for span in spans for p in span]
+    if "logits_to_keep" in forward_options:
         index = {p: i for i, p in enumerate(sorted({*columns}))}
         columns = [index[p] for p in columns]
         options["logits_to_keep"] = torch.tensor([*index], device=model.device)
@@ -103,9 +109,9 @@ def log_probabilities(model: Any, passages: Sequence[Passage], vocabulary: int) 
     return functional.log_softmax(logits[rows, columns, :vocabulary].float(), dim=-1)
 
 
-def _continues(model: Any, known: Collection[str]) -> bool:
+def _continues(model: Any, forward_options: Collection[str]) -> bool:
     """Whether a model's past is keys and values, and not a state that cannot be shared."""
-    return "past_key_values" in known and not getattr(model, "_is_stateful", False)
+    return "past_key_values" in forward_options and not getattr(model, "_is_stateful", False)
 
 
 @torch.inference_mode()
@@ -121,11 +127,11 @@ def teach(model: Any, passages: Sequence[Passage], vocabulary: int) -> list[Targ
 
 
 def _compact(passage: Passage, table: Tensor) -> Target:
-    """The KEPT likeliest tokens of each position, and the rest as one."""
+    """The TEACHER_TOKENS likeliest tokens of each position, and the rest as one."""
     vocabulary = table.shape[-1]
-    if vocabulary <= KEPT + 1:
+    if vocabulary <= TEACHER_TOKENS + 1:
         return Target(passage, vocabulary, table.clone())
-    tokens = table.topk(KEPT, sorted=False).indices
+    tokens = table.topk(TEACHER_TOKENS, sorted=False).indices
     return Target(passage, vocabulary, _gathered(table, tokens), tokens)
 
 
@@ -136,9 +142,11 @@ def _gathered(table: Tensor, tokens: Tensor) -> Tensor:
 
 
 def divergence(model: Any, targets: Sequence[Target]) -> Tensor:
-    """Sum over positions of KL(teacher || model), in nats, each times its weight. Where teachers keep KEPT tokens and
-    a rest, it is the KL of these coarser distributions: never more than that of the whole, less by what differs inside
-    the rest."""
+    """Sum over positions of KL(teacher || model), in nats, each times its weight.
+
+    Where a teacher keeps TEACHER_TOKENS tokens and a rest, it is the KL of these coarser distributions. That is never
+    more than the KL of the whole ones, and less by what differs inside the rest.
+    """
     teacher = torch.cat([t.teacher for t in targets])
     student = log_probabilities(model, [t.passage for t in targets], targets[0].vocabulary)
     tokens = [t.tokens for t in targets if t.tokens is not None]
@@ -174,6 +182,26 @@ class KL:
             weight = sum(sum(t.passage.weights) for t in targets)
             for batch in batches([t.passage for t in targets]):
                 yield name, [targets[i] for i in batch], 1 / weight
+
+
+def rotation(objective: KL, sizes: Mapping[str, int], seed: int) -> Iterator[KL]:
+    """The objective on other prompts each time: as many of each term as `sizes` says, drawn in a seeded order.
+
+    No prompt is drawn twice before all of its term were drawn once. A size of 0 means all.
+    """
+    draws, waiting = random.Random(seed), {name: list[int]() for name in objective.terms}
+    while True:
+        drawn: dict[str, Sequence[Target]] = {}
+        for name, targets in objective.terms.items():
+            size, queue = sizes[name] or len(targets), waiting[name]
+            if size >= len(targets):
+                drawn[name] = targets
+                continue
+            if len(queue) < size:
+                queue += [i for i in draws.sample(range(len(targets)), len(targets)) if i not in queue]
+            drawn[name] = [targets[i] for i in queue[:size]]
+            del queue[:size]
+        yield objective if drawn == objective.terms else KL(drawn)
 
 
 def _weighted(weight: float, targets: Sequence[Target], model: Any) -> Tensor:

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from recover.checkpoints.selection import Selection
 
-CHUNK = 1 << 18  # scores scanned at a time: they and the scratch memory stay in the cache
-FIRST = 1 << 14  # of them the first time; then as many as were seen, so that few pass a threshold that is still low
+SCORES_AT_A_TIME = 1 << 18  # scores scanned at a time: they and the scratch memory stay in the cache
+FIRST_SCORES = (
+    1 << 14
+)  # of them the first time; then as many as were seen, so that few pass a threshold that is still low
 
 
 @dataclass
@@ -106,7 +108,7 @@ def rank(scores: Iterable[tuple[str, Tensor]], k: int) -> Ranking:
 
     `scores` yields (name, tensor of any shape), each name once, in any order. Holds exactly min(k, number of positive
     scores); NaN counts as not positive. Ties are broken by (score descending, name, position), so the result does not
-    depend on the order of names, on sharding or on CHUNK.
+    depend on the order of names, on sharding or on SCORES_AT_A_TIME.
     """
     return _best(scores, k).ranking()
 
@@ -118,7 +120,7 @@ def _best(scores: Iterable[tuple[str, Tensor]], k: int) -> _Buffer:
     for name, tensor in scores:
         flat, start = tensor.detach().reshape(-1), 0
         while start < flat.numel() and k > 0:
-            part = flat[start : start + min(CHUNK, max(FIRST, seen))]
+            part = flat[start : start + min(SCORES_AT_A_TIME, max(FIRST_SCORES, seen))]
             found, places = _over(part, buffer.threshold)
             if places.size:
                 buffer.add(name, found, places + start)

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from recover.prompts.tasks import Task
 
 
+BUDGETS = {"weights": 0.04, "adapter": 0.25}  # the largest fraction that is restored by default, by space
+
+
 @dataclass(frozen=True)
 class SearchSettings(Settings):
     """What a search is given and what it must reach.
 
     `target` is the harmful rate to reach on the validation prompts: a fraction, or `aligned` for the aligned model's
-    own. `budget` and `max_task_drop` are fractions, of the weights and of the tuned model's score. Prompt sets and the
+    own. `budget` and `max_task_drop` are fractions: of the weights (or of an
+    adapter's entries), and of the tuned model's score. Prompt sets and the
     task are given as such, or by name or file.
     """
 
@@ -33,4 +37,4 @@ class SearchSettings(Settings):
     chat_template: str | None = None
     max_task_drop: float = MAX_TASK_DROP
     target: str | float = "aligned"
-    budget: float = 0.04
+    budget: float | None = None  # by default that of BUDGETS

@@ -68,7 +68,7 @@ def test_a_job_is_the_request_that_the_command_would_make(folder: Path) -> None:
     assert job.report_set == ("prompts/report.jsonl", "report_harmful")
     assert (job.benign, job.target_harmful_rate, job.write_anyway) == (None, 0.5, True)
     assert job.option == {"steps": "7"}, "a job's own table takes the place of the default one"
-    assert job.out == member.place / "restored" == Path.cwd() / "out" / "law-7b" / "restored"
+    assert job.out == member.directory / "restored" == Path.cwd() / "out" / "law-7b" / "restored"
     assert member.log == Path.cwd() / "out" / "law-7b.log"
 
 
@@ -76,7 +76,7 @@ def test_the_output_of_a_weights_file_is_one_of_its_kind(folder: Path) -> None:
     save_home(folder / "home")
     save_file(weights(tuned_model()), folder / "bare.safetensors", {"format": "pt"})
     member = only(write_manifest(folder, {"bare": {"tuned": "bare.safetensors", "config": "home"}}))
-    assert member.job.out == member.place / "restored.safetensors"
+    assert member.job.out == member.directory / "restored.safetensors"
 
 
 def test_broken_checkpoints_are_jobs_that_say_why(folder: Path) -> None:

@@ -35,7 +35,7 @@ def cluster() -> Iterator[str]:
     """The address of a cluster that this process is connected to; its workers find the methods of the tests."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", str(TESTS))
-        context = ray.init("local", num_cpus=2, num_gpus=2, **ray_engine.OWN, **ray_engine.QUIET)
+        context = ray.init("local", num_cpus=2, num_gpus=2, **ray_engine.LOCAL_CLUSTER, **ray_engine.RAY_LOGGING)
         yield context.address_info["gcs_address"]
         ray.shutdown()
 

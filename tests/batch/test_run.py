@@ -22,7 +22,7 @@ from bench.batch import numbers
 from recover.batch import manifest
 from recover.batch.local import local
 from recover.batch.overview import Batch, JobEntry, read
-from recover.batch.run import check_place, rebuild, run
+from recover.batch.run import check_batch_folder, rebuild, run
 from recover.batch.worker import Ended, Started
 from recover.checkpoints.file_lock import locked
 from recover.errors import Exit, InputError, Undecided
@@ -53,7 +53,7 @@ def work(models: Path, finished: Path, tmp_path: Path) -> Path:
     return tmp_path / "w"
 
 
-def planned(folder: Path, jobs: dict[str, Any], out: Path | None = None) -> manifest.Plan:
+def planned(folder: Path, jobs: dict[str, Any], out: Path | None = None) -> manifest.BatchPlan:
     return manifest.read(write_manifest(folder, jobs), out or folder / "out")
 
 
@@ -337,14 +337,14 @@ def test_rebuilding_keeps_what_is_known(work: Path) -> None:
 def test_what_is_no_batch_is_refused(tmp_path: Path) -> None:
     (tmp_path / "batch.json").write_text("{}")
     with pytest.raises(InputError, match="is no record of a batch"):
-        check_place(tmp_path)
+        check_batch_folder(tmp_path)
     assert command("report", tmp_path).returncode == Exit.USAGE
     assert names(tmp_path) == ["batch.json"]
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is no directory"):
-        check_place(tmp_path / "file")
+        check_batch_folder(tmp_path / "file")
 
 
 def test_workers_import_no_click(models: Path) -> None:
-    code = "import sys; from recover import engines; sys.exit('click' in sys.modules)"
+    code = "import sys; from recover.batch import local; sys.exit('click' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -105,8 +105,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, value in (
             ("ROWS", 40),
             ("PASSES", 1),
-            ("MAX_CAPTURE_PROMPTS", 8),
-            ("MAX_VALIDATION_ROWS", 6),
+            ("CAPTURED", 8),
+            ("VALIDATED", 6),
             ("REPORTED", 6),
         ):
             patch.setattr(grid_models, name, value)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny import save_model, tiny_model
 from torch import Tensor
 
-from recover.checkpoints.checkpoint import CHUNK, Checkpoint, canonical, is_finite, raw_bytes, same_bits
+from recover.checkpoints.checkpoint import COMPARED_BYTES, Checkpoint, canonical, is_finite, raw_bytes, same_bits
 from recover.checkpoints.pair import open_checkpoint
 from recover.errors import InputError
 
@@ -154,7 +154,7 @@ def test_a_lone_safetensors_file_of_any_name_is_a_directorys_model(tmp_path: Pat
     assert open_checkpoint(tmp_path / "copy").fingerprint == plain.fingerprint
 
 
-@pytest.mark.parametrize("pad", [*range(10), CHUNK, 2 * CHUNK + 9])
+@pytest.mark.parametrize("pad", [*range(10), COMPARED_BYTES, 2 * COMPARED_BYTES + 9])
 def test_same_bits_compares_bits(pad: int) -> None:
     one = torch.arange(8 + pad, dtype=torch.int8)
     other = one.clone()

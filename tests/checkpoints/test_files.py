@@ -105,7 +105,7 @@ def test_a_copy_of_a_file_that_shrinks_meanwhile_is_refused(tmp_path: Path, monk
         files.copy(tmp_path / "a", tmp_path / "b")
 
 
-@pytest.mark.parametrize("bring", [files.copy, files.share])
+@pytest.mark.parametrize("bring", [files.copy, files.link_or_copy])
 def test_a_file_that_is_there_is_never_written_over(tmp_path: Path, bring: Any) -> None:
     (tmp_path / "a").write_bytes(b"a")
     (tmp_path / "b").write_bytes(b"b")
@@ -174,7 +174,7 @@ def test_what_was_written_is_held_against_what_was_meant(tmp_path: Path, shards:
     with entry.file.open("r+b") as handle:
         handle.seek(entry.offset)
         handle.write(b"\xff")
-    with pytest.raises(Undecided, match="does not hold the weights that it should"):
+    with pytest.raises(Undecided, match="do not hold the expected weights"):
         reopened(view, tmp_path / "out")
 
 
@@ -320,6 +320,6 @@ def test_a_job_hashes_every_file_once(
     monkeypatch.setattr("recover.checkpoints.checkpoint.raw_bytes", watched)
     asked = Job(aligned="a", tuned="t", format=form)
     restore._write(asked, found, tmp_path / "out")
-    restored = restore._written(asked, found, tmp_path / "out")
+    restored = restore._reopen(asked, found, tmp_path / "out")
     assert sum(hashed) == files_read * pair.tuned.weights + views * touched
     assert restored.fingerprint == found.checkpoint.fingerprint

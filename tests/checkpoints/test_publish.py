@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from recover.checkpoints.checkpoint import Checkpoint, canonical
 from recover.checkpoints.pair import Pair, open_checkpoint
-from recover.checkpoints.patch import Edit, Patch, apply, make_patch, restored_checkpoint, revert
+from recover.checkpoints.patch import Edit, Patch, apply, make_patch, open_for, restored_checkpoint, revert
 from recover.checkpoints.publish import check_place, publish, reopened, staged, write_copy
 from recover.checkpoints.selection import Selection
 from recover.errors import InputError, Undecided
@@ -60,7 +60,8 @@ def written(checkpoint: Checkpoint, out: Path) -> Checkpoint:
     with staged(out) as place:
         write_copy(checkpoint, place)
         publish(place, out)
-    return open_checkpoint(out, config=None if checkpoint.is_directory else checkpoint.home)
+    base = checkpoint.adapter and checkpoint.adapter.base
+    return open_checkpoint(out, config=None if checkpoint.is_directory else checkpoint.home, base=base)
 
 
 def files(place: Path) -> dict[str, bytes]:
@@ -257,7 +258,7 @@ def adapted(tmp_path: Path, aligned: Path) -> Pair:
     tokenizer = byte_tokenizer()
     tokenizer.chat_template = "the adapter's own {{ messages[0].content }}"
     tokenizer.save_pretrained(tmp_path / "adapter")
-    return Pair.open(aligned, tmp_path / "adapter")
+    return Pair.open(aligned, tmp_path / "adapter", space="weights")
 
 
 def test_an_adapter_becomes_the_merged_checkpoint(tmp_path: Path, adapted: Pair) -> None:
@@ -280,6 +281,27 @@ def test_a_selection_over_an_adapter(tmp_path: Path, adapted: Pair) -> None:
     assert written(restored_checkpoint(adapted, everything(adapted)), tmp_path / "all").fingerprint == (
         adapted.aligned.fingerprint
     )
+
+
+def test_a_selection_of_an_adapters_own_entries(tmp_path: Path, adapted: Pair) -> None:
+    pair = Pair.open(adapted.aligned.path, adapted.tuned.path)
+    selection = some(pair, 20)
+    found = written(restored_checkpoint(pair, selection), tmp_path / "out")
+    assert found.adapter
+    assert files(tmp_path / "out").keys() == files(pair.tuned.path).keys()
+    assert (tmp_path / "out" / "adapter_config.json").read_bytes() == (
+        pair.tuned.path / "adapter_config.json"
+    ).read_bytes()
+    assert found.entries.keys() == pair.tuned.entries.keys()
+    moved = {n: found.tensor(n) != pair.tuned.tensor(n) for n in found.names()}
+    assert sum(int(mask.sum()) for mask in moved.values()) == len(selection)
+    assert not any(found.tensor(n)[mask].any() for n, mask in moved.items())  # every value that moved is 0 now
+    make_patch(pair, selection).save(tmp_path / "p.safetensors")
+    patch = Patch.load(tmp_path / "p.safetensors")
+    reverted = revert(patch, open_for(patch, tmp_path / "out"))
+    write_copy(reverted, tmp_path / "reverted")
+    assert reopened(reverted, tmp_path / "reverted").fingerprint == pair.tuned.fingerprint
+    assert files(tmp_path / "reverted") == files(pair.tuned.path)
 
 
 # Patches ----------------------------------------------------------------------------------------------------------

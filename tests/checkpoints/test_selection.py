@@ -71,7 +71,7 @@ def test_equal_selections_have_equal_hashes_and_the_order_of_names_is_lost() -> 
 
 @pytest.fixture(params=[1, 3, 1 << 22])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(recover.search.ranking, "CHUNK", request.param)
+    monkeypatch.setattr(recover.search.ranking, "SCORES_AT_A_TIME", request.param)
     return int(request.param)
 
 
@@ -103,7 +103,7 @@ def test_top_k_shrinks_its_buffer_on_the_way(ties: int, k: int, order: str) -> N
 
 @pytest.fixture
 def chunk_of_37(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recover.search.ranking, "CHUNK", 37)
+    monkeypatch.setattr(recover.search.ranking, "SCORES_AT_A_TIME", 37)
 
 
 def test_chunks_make_no_difference(chunk: int) -> None:

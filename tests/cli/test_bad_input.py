@@ -332,13 +332,24 @@ def an_adapter_of_another_architecture(place: Place) -> list[object]:
     return place.restore(tuned="adapter")
 
 
-@case(r"adapter is no LoRA adapter but of the kind IA3; recover-align reads LoRA only")
-def an_adapter_of_another_kind(place: Place) -> list[object]:
+@case(r"adapter is of the type IA3, in whose tensors the aligned model has no values; use --space weights")
+def an_adapter_without_a_space_of_its_own(place: Place) -> list[object]:
     cli_pairs.save_adapter(place.folder / "adapter", kind="ia3")
-    return place.restore(tuned="adapter")
+    return place.restore("--space", "adapter", tuned="adapter")
 
 
-@case(r"the adapter adapter does not fit aligned")
+@case(r"--space adapter is for an adapter; tuned is a full checkpoint: leave it out")
+def the_adapters_space_for_a_full_checkpoint(place: Place) -> list[object]:
+    return place.restore("--space", "adapter")
+
+
+@case(r"sp2025 changes weights of the whole model; restore the merged adapter with --space weights")
+def a_method_that_needs_the_merged_weights(place: Place) -> list[object]:
+    cli_pairs.save_adapter(place.folder / "adapter")
+    return ["aligned", "adapter", "-o", "out", *cli_pairs.asking(place.prompts), "--method", "sp2025"]
+
+
+@case(r"adapter/adapter_model.safetensors is damaged or no safetensors file")
 def a_damaged_adapter(place: Place) -> list[object]:
     file = cli_pairs.save_adapter(place.folder / "adapter") / "adapter_model.safetensors"
     file.write_bytes(file.read_bytes()[:500])
@@ -651,13 +662,13 @@ def half_a_character(place: Place) -> list[object]:
     return ["evaluate", "tuned", "--report-set", "half.jsonl", "--benign", "none"]
 
 
-@case(r"deep.jsonl, line 1 holds what no prompt set does \(maximum recursion depth")
+@case(r"deep.jsonl, line 1 holds JSON that cannot be read \(maximum recursion depth")
 def a_deep_row(place: Place) -> list[object]:
     (place.folder / "deep.jsonl").write_text("[" * 100_000 + "\n")
     return ["evaluate", "tuned", "--report-set", "deep.jsonl", "--benign", "none"]
 
 
-@case(r"long.jsonl, line 1 holds what no prompt set does \(Exceeds the limit")
+@case(r"long.jsonl, line 1 holds JSON that cannot be read \(Exceeds the limit")
 def a_number_of_10000_digits(place: Place) -> list[object]:
     (place.folder / "long.jsonl").write_text('{"prompt": ' + "1" * 10_000 + "}\n")
     return ["evaluate", "tuned", "--report-set", "long.jsonl", "--benign", "none"]
@@ -669,7 +680,7 @@ def an_output_that_is_a_link_to_nothing(place: Place) -> list[object]:
     return ["evaluate", "tuned", "--benign", "none", "--limit", "1", "-o", "out"]
 
 
-@case(r"invalid CSV \(field larger than field limit .*leave out those over 131,072 characters")
+@case(r"invalid CSV \(field larger than field limit .*remove those over 131,072 characters")
 def a_huge_cell(place: Place) -> list[object]:
     (place.folder / "labels.csv").write_text(f"prompt,completion,label\nx,{'a ' * 100_000},1\n")
     return ["judge", "calibrate", "--labels", "labels.csv"]

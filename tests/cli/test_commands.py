@@ -16,6 +16,7 @@ import click
 import pytest
 import torch
 from cli_pairs import COMMAND, COMPLIANCE, REFUSAL, digest, names, quick, run, unchanged, weights
+from peft import PeftModel
 from recover.cli.main import cli
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
@@ -143,15 +144,22 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"{int(code)} " in out.split("Exit codes:")[1] for code in Exit)
 
 
-def test_help_imports_nothing_heavy() -> None:
+HEAVY = {"torch", "transformers", "numpy", "scipy", "peft", "jinja2", "matplotlib", "rich"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "heavy"),
+    [([[]], HEAVY | {"pydantic"}), ([list(words) for words in commands()], HEAVY)],
+    ids=["the program", "every command"],  # the options of a command may be a request's, which is a pydantic model
+)
+def test_help_imports_nothing_heavy(asked: list[list[str]], heavy: set[str]) -> None:
     program = (
         "import sys\n"
         "from recover.cli import main\n"
-        f"for words in {[list(words) for words in commands()]}:\n"
+        f"for words in {asked}:\n"
         "    try: main([*words, '--help'])\n"
         "    except SystemExit as left: assert left.code == 0, words\n"
-        "heavy = {'torch', 'transformers', 'numpy', 'scipy', 'peft', 'pydantic', 'jinja2', 'matplotlib', 'rich'}\n"
-        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)\n"
+        f"sys.exit(', '.join(sorted({heavy} & set(sys.modules))) or 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -304,14 +312,32 @@ def test_a_bare_file_gives_a_file(
 
 
 @pytest.mark.parametrize("adapter", ["adapter", "speaking"], ids=["without tokenizer", "with tokenizer"])
-def test_an_adapter_gives_a_directory(originals: Path, prompts: dict[str, Path], work: Path, adapter: str) -> None:
+def test_an_adapter_gives_an_adapter(originals: Path, prompts: dict[str, Path], work: Path, adapter: str) -> None:
     assert run(*restore(originals, prompts, "-o", "out", tuned=adapter)) == Exit.OK
+    found = load(work / "out" / "recovery")
+    assert found.summary.harmful == {"aligned": 0.0, "tuned": 1.0, "restored": 0.0}
+    assert found.restoration
+    assert found.restoration.space == "adapter"
+    assert names(work / "out") == sorted([*names(originals / adapter), "recovery"])
+    base = AutoModelForCausalLM.from_pretrained(originals / "aligned")
+    assert answer(PeftModel.from_pretrained(base, work / "out")) == REFUSAL
+    patch = work / "out" / "recovery" / "selection.safetensors"
+    assert run("apply", patch, originals / adapter, "-o", "again") == Exit.OK
+    assert run("revert", work / "out", work / "out", "-o", "back") == Exit.OK
+    for start, end in ((originals / adapter, work / "back"), (work / "out", work / "again")):
+        assert digest(start / "adapter_model.safetensors") == digest(end / "adapter_model.safetensors")
+    assert run("evaluate", originals / "aligned", work / "out", *cli_pairs.asking(prompts)) == Exit.OK
+
+
+def test_a_merged_adapter_gives_a_directory(originals: Path, prompts: dict[str, Path], work: Path) -> None:
+    assert run(*restore(originals, prompts, "-o", "out", "--space", "weights", tuned="speaking")) == Exit.OK
     found = load(work / "out" / "recovery")
     assert found.summary.harmful == {"aligned": 0.0, "tuned": 1.0, "restored": 0.0}
     assert names(work / "out") == sorted([*names(originals / "aligned"), "recovery"])
     assert answer(AutoModelForCausalLM.from_pretrained(work / "out")) == REFUSAL
-    patch = work / "out" / "recovery" / "selection.safetensors"
-    assert run("apply", patch, originals / adapter, "--aligned", originals / "aligned", "-o", "again") == Exit.OK
+    patch, tuned = work / "out" / "recovery" / "selection.safetensors", originals / "speaking"
+    assert run("apply", patch, tuned, "-o", "again") == Exit.USAGE
+    assert run("apply", patch, tuned, "--aligned", originals / "aligned", "-o", "again") == Exit.OK
     assert digest(work / "again" / "model.safetensors") == digest(work / "out" / "model.safetensors")
 
 

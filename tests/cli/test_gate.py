@@ -97,7 +97,7 @@ def test_a_wrong_policy_is_no_verdict(originals: Path, work: Path) -> None:
     assert (done.returncode, done.stdout) == (Exit.USAGE, "")
     assert done.stderr == (
         "recover-align: policy.toml, rule 1 max: Input should be less than or equal to 1, found 5; "
-        "`recover-align policy show` prints one that is right\n"
+        "`recover-align policy show` prints a valid one\n"
     )
 
 
@@ -202,7 +202,7 @@ def test_a_task_rule_without_a_task_is_told_before_anything_is_asked(
     [
         ([], "Name ALIGNED and MODEL, or a result with --from"),
         (["aligned"], "Name ALIGNED and MODEL"),
-        (["--from", "good", "aligned"], "--from decides on what was measured: leave out aligned"),
+        (["--from", "good", "aligned"], "--from decides on an existing result: leave out aligned"),
         (["--from", "good", "--judge", "rules", "-o", "x"], "leave out --judge, --out"),
         (["--from", "nothing"], "cannot read nothing"),
         (["--from", "good", "--policy", "none.toml"], "none.toml: cannot be read"),
@@ -242,7 +242,7 @@ def test_a_damaged_card_is_found_before_a_model_is_loaded(work: Path, capsys: py
 def test_a_card_is_a_markdown_file(originals: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (work / "config.json").write_text("{}")
     assert run("gate", "--from", originals / "good", "--card", "config.json") == Exit.USAGE
-    assert "config.json is no Markdown file by its name; give a model card, README.md" in capsys.readouterr().err
+    assert "config.json is not named like a Markdown file; give a model card, README.md" in capsys.readouterr().err
     assert (work / "config.json").read_text() == "{}"
 
 

@@ -160,8 +160,8 @@ def test_a_task_that_cannot_be_compared_is_one_sentence(folder: Path, task: LmTa
 
 def test_scores_that_are_no_fractions_are_refused(models: dict[str, Checkpoint], folder: Path) -> None:
     loaded = load_harness_task(LmTask("sums", folder))
-    process = loaded.own.process_results
-    loaded.own.process_results = lambda *given: {name: 50 * value for name, value in process(*given).items()}
+    process = loaded.harness_task.process_results
+    loaded.harness_task.process_results = lambda *given: {name: 50 * value for name, value in process(*given).items()}
     with pytest.raises(Undecided, match="scores acc from 0 to 50; only scores from 0 to 1"):
         measure([loaded], models, torch.float32, torch.device("cpu"))
 
@@ -237,7 +237,7 @@ def test_scores_are_kept_and_a_run_goes_on_with_them(
     asking = ["evaluate", pair / "aligned", pair / "tuned", *cli_pairs.asking(prompts), "-o", tmp_path / "out"]
     assert run(*asking, "--task", spec) == Exit.OK
     out, before = tmp_path / "out", load_result(tmp_path / "out" / "result.json").tasks
-    files = [answer_files.scores_place(out, name, "lm-eval:sums") for name in ("aligned", "tuned")]
+    files = [answer_files.scores_path(out, name, "lm-eval:sums") for name in ("aligned", "tuned")]
     kept = [file.read_bytes() for file in files]
     measured: list[Any] = []
     score = lm_eval._scores
@@ -264,7 +264,7 @@ def test_other_documents_or_examples_are_another_task(folder: Path, tmp_path: Pa
 
     def digest(rows: list[dict[str, Any]], **more: Any) -> str:
         (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return load(LmTask("own", tmp_path, **more)).digest
+        return load_harness_task(LmTask("own", tmp_path, **more)).digest
 
     changed = [*ROWS[:-1], {**ROWS[-1], "answer": (ROWS[-1]["answer"] + 1) % 3}]
     asked = [(ROWS, {}), (changed, {}), (ROWS, {"limit": 5}), (changed, {"limit": 5, "num_fewshot": 1})]

@@ -17,7 +17,7 @@ from tiny import ascii_only, save_model, tiny_model, tiny_pair, tune
 
 from recover.errors import Exit
 from recover.evaluation import answer_files
-from recover.evaluation.answer_files import AnswerLine, VerdictLine, finished, ruled
+from recover.evaluation.answer_files import AnswerLine, VerdictLine, complete_batches, read_verdicts
 from recover.generation import batched
 from recover.judges import Judgement, Verdict
 from recover.model import load
@@ -55,7 +55,7 @@ def state(out: Path) -> dict[str, str]:
 def out(pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A complete run in the working directory, of batches of three prompts."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(batched, "ROWS", 3)
+    monkeypatch.setattr(batched, "BATCH_ROWS", 3)
     assert run(*asking(pair)) == Exit.OK
     return tmp_path / "out"
 
@@ -245,11 +245,11 @@ def test_verdicts_are_used_for_the_very_answers_that_they_were_given_on(tmp_path
     answers, lines = zip(*(line(number) for number in range(3)), strict=True)
     file = tmp_path / "v.jsonl"
     answer_files.append(file, lines)
-    assert [one.read() for one in ruled(file, "k", answers)] == [Judgement(Verdict.SAFE, False, "r", 0.25)] * 3
+    assert [one.read() for one in read_verdicts(file, "k", answers)] == [Judgement(Verdict.SAFE, False, "r", 0.25)] * 3
     others = [*answers[:2], Answer("p2", "another text", "stop", 2)]
     for key, asked in (("other", answers), ("k", answers[:2]), ("k", answers[::-1]), ("k", others)):
-        assert ruled(file, key, asked) == []
-    assert ruled(tmp_path / "none", "k", answers) == []
+        assert read_verdicts(file, key, asked) == []
+    assert read_verdicts(tmp_path / "none", "k", answers) == []
 
 
 @pytest.mark.parametrize("cut", range(1, 200, 7))
@@ -258,13 +258,13 @@ def test_half_a_file_of_verdicts_is_none(tmp_path: Path, cut: int) -> None:
     file = tmp_path / "v.jsonl"
     answer_files.append(file, lines)
     file.write_bytes(file.read_bytes()[:-cut])
-    assert ruled(file, "k", answers) == []
+    assert read_verdicts(file, "k", answers) == []
 
 
 def test_an_answer_that_could_not_be_judged_is_judged_again(tmp_path: Path) -> None:
     answers, lines = zip(line(0), line(1, Verdict.UNSCORED), strict=True)
     answer_files.append(tmp_path / "v.jsonl", lines)
-    assert ruled(tmp_path / "v.jsonl", "k", answers) == []
+    assert read_verdicts(tmp_path / "v.jsonl", "k", answers) == []
 
 
 # Half a line, half a batch
@@ -287,15 +287,15 @@ def test_every_cut_of_a_file_leaves_whole_batches(tmp_path: Path) -> None:
     ends = [0, *(place + 1 for place, byte in enumerate(data) if byte == 10)]
     for cut in range(len(data) + 1):
         whole = max(count for count in (0, 3, 5, 6) if ends[count] <= cut)
-        assert finished(data[:cut], "k", batches) == (rows[:whole], ends[whole])
-    assert finished(data + data, "k", batches) == (rows, len(data))
-    assert finished(data, "other", batches) == ([], 0)
-    assert finished(data, "k", [batches[1], batches[0]]) == ([], 0)
+        assert complete_batches(data[:cut], "k", batches) == (rows[:whole], ends[whole])
+    assert complete_batches(data + data, "k", batches) == (rows, len(data))
+    assert complete_batches(data, "other", batches) == ([], 0)
+    assert complete_batches(data, "k", [batches[1], batches[0]]) == ([], 0)
 
 
 def test_a_batch_on_its_own_is_composed_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers depend on who shares a batch: what goes on must ask the batches that a whole run asks."""
-    monkeypatch.setattr(batched, "ROWS", 3)
+    monkeypatch.setattr(batched, "BATCH_ROWS", 3)
     prompts = [[1] * length for length in (5, 2, 2, 9, 1, 2, 7, 2)]
     batches = batched.composition(prompts)
     assert sorted(place for batch in batches for place in batch) == list(range(8))
@@ -329,7 +329,7 @@ def test_two_runs_exclude_each_other(pair: Path, tmp_path: Path, monkeypatch: py
 
 def test_a_long_name_still_is_one_part_of_a_path(tmp_path: Path) -> None:
     long = [f"exec:/{'very-' * 60}long/judge.py --model {n} \u6771\u4eac" for n in (1, 2)]
-    places = [answer_files.place(tmp_path, name, name) for name in long]
+    places = [answer_files.answers_path(tmp_path, name, name) for name in long]
     assert places[0] != places[1]
     for place in places:
         place.parent.mkdir(parents=True)

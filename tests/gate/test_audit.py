@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from recover.errors import Exit, InputError
 from recover.gate import model_card
-from recover.gate.audit import COLUMNS, Case, audited, counts, draw, read_labels, sheet
+from recover.gate.audit import SHEET_COLUMNS, Case, audited, draw, read_labels, sheet, two_phase
 from recover.gate.decide import Status, decide
 from recover.gate.policy import Policy, load_policy
 from recover.judges import Verdict
@@ -65,7 +65,7 @@ def filled(cases: list[Case], label: Callable[[Case], str]) -> str:
     rows = list(csv.DictReader(io.StringIO(sheet(cases).removeprefix("\ufeff"), newline="")))
     known = {case.key: case for case in cases}
     text = io.StringIO()
-    written = csv.DictWriter(text, COLUMNS)
+    written = csv.DictWriter(text, SHEET_COLUMNS)
     written.writeheader()
     written.writerows({**row, "label": label(known[row["key"]])} for row in rows)
     return text.getvalue()
@@ -81,7 +81,7 @@ def labelled(result: Result, cases: list[Case], folder: Path, label: Callable[[C
 def found(result: Result, prompts: int = 0, model: str = "restored") -> Audit:
     rates = result.sets[prompts].rates[model]
     rate = getattr(rates, result.sets[prompts].channel)
-    assert rate.corrected == pytest.approx(counts(rate.audit).rate)
+    assert rate.corrected == pytest.approx(two_phase(rate.audit).rate)
     assert isinstance(rate.audit, Audit)
     return rate.audit
 
@@ -118,7 +118,7 @@ def test_the_same_seed_draws_the_same_and_another_does_not(result: Result, folde
 def test_a_sheet_tells_neither_verdict_nor_checkpoint(result: Result, folder: Path) -> None:
     cases = draw(result, folder, ["restored", "tuned"], negatives=88)
     rows = list(csv.reader(io.StringIO(sheet(cases).removeprefix("\ufeff"))))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == SHEET_COLUMNS
     assert all(row[3] == "" and row[0][0] == "k" and not row[0].isdigit() for row in rows[1:])
     cells = {cell for row in rows[1:] for cell in row}
     assert not cells & {*SAID, *map(str, Verdict)}
@@ -166,13 +166,13 @@ def sort_one_column(rows: list[list[str]]) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda rows: rows[5].__setitem__(0, "k123"), "row 5: the key 'k123' is of no answer that is to be labelled"),
-        (lambda rows: rows.append(rows[1]), "row 123: the key 'k[0-9a-f]{16}' is of no answer .* stands there twice"),
+        (lambda rows: rows[5].__setitem__(0, "k123"), "row 5: the key 'k123' belongs to no answer of this draw"),
+        (lambda rows: rows.append(rows[1]), "row 123: the key 'k[0-9a-f]{16}' belongs to no answer .* holds it twice"),
         (lambda rows: rows.pop(), "lacks 1 of 122 answers .k[0-9a-f]{16}.; give the whole sheet"),
         (lambda rows: rows[2].__setitem__(3, "Bad"), "row 2: the label is 'Bad'; write one of harmful, refused"),
         (lambda rows: rows[2].__setitem__(3, "unscored"), "row 2: the label is 'unscored'; write one of"),
         (unlabel, "has no label; write one of harmful, refused, safe, degenerate into"),
-        (sort_one_column, "row .*: prompt or answer are not those of the key"),
+        (sort_one_column, "row .*: the prompt or the answer is not that of the key"),
         (lambda rows: [row.pop(2) for row in rows], "has no column answer: found key, prompt, label"),
         (lambda rows: rows.__setitem__(slice(None), [[";".join(row)] for row in rows]), "has no column key, prompt"),
     ],
@@ -324,7 +324,7 @@ def test_too_few_labels_decide_nothing_but_do_not_fail(result: Result, folder: P
     told = labelled(result, cases, folder, lambda _: "safe")
     finding = decide(upper(0.05), told, TODAY).findings[0]
     assert finding.status is Status.INCONCLUSIVE
-    assert "300 answers with 50 others looked at are too few" in finding.sentence
+    assert "300 answers with 50 others labelled are too few" in finding.sentence
     assert decide(upper(0.08), told, TODAY).status is Status.PASS
 
 
@@ -401,7 +401,7 @@ def test_the_command_says_how_good_the_judge_was(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "Name the CSV file to be written with -o"),
+        ((), "Name the CSV file to write with -o"),
         (("-o", "rates/result.json"), "lies in or over the input"),
         (("-o", "rates"), "lies in or over the input"),
         (("-o", "there.csv"), "exists; pass --overwrite"),

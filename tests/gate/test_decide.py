@@ -461,7 +461,7 @@ FAULTS = {
     "the second rule": (f"version = 1\n{RULE}max = 0.1\n{RULE.replace('a', 'b', 1)}max = 2", r", rule 2 "),
     "waiver of nothing": (
         'version = 1\n[[waiver]]\nrule = "x"\nuntil = 2026-01-01\nreason = "r"',
-        r": a waiver names the rule 'x', which there is not",
+        r": a waiver names the rule 'x', which does not exist",
     ),
     "waiver without a reason": (
         f'version = 1\n{RULE}max = 0.1\n[[waiver]]\nrule = "a"\nuntil = 2026-01-01\nreason = ""',

@@ -9,7 +9,7 @@ import pytest
 from gates import harmful, released, result
 
 from recover.gate.decide import Decision, Finding, Size, Status, decide, plan
-from recover.gate.formats import ELEMENTS, SCHEMA, chances, clean, dumps, junit, lines, markdown, outputs
+from recover.gate.formats import DECISION_SCHEMA, JUNIT_ELEMENTS, chances, clean, dumps, junit, lines, markdown, outputs
 from recover.gate.policy import load_policy
 
 TODAY = date(2026, 3, 1)
@@ -23,7 +23,7 @@ STRANGE = Decision(
 def test_json_holds_the_findings() -> None:
     told = json.loads(dumps(decide(load_policy(None), released(), TODAY)))
     assert [told[key] for key in ("schema", "decision", "exit_code", "judged", "date")] == [
-        SCHEMA,
+        DECISION_SCHEMA,
         "pass",
         0,
         "restored",
@@ -72,7 +72,7 @@ def test_junit_tells_how_each_rule_ended() -> None:
             "errors": "1",
             "skipped": "1",
         }
-    assert set(ELEMENTS) == set(Status) - {Status.PASS}
+    assert set(JUNIT_ELEMENTS) == set(Status) - {Status.PASS}
 
 
 def test_a_policy_without_rules_is_no_green_suite() -> None:
@@ -120,7 +120,7 @@ def test_a_plan_in_words() -> None:
         == "harmful-upper  a  limit 5.0 %: 1 of 100 allowed; passes 73.6 % at 1.0 %, 47.9 % at 1.7 %, 19.5 % at 3.0 %"
     )
     assert "not-degenerate  a  limit 2.0 %: 100 are too few to pass; passes 0 % at 1.0 %" in told[2]
-    assert chances([]) == "no rule of the policy is about an upper bound on these sets\n"
+    assert chances([]) == "the policy has no upper-bound rule on these sets\n"
 
 
 def test_no_form_shows_what_a_model_said() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from recover.errors import InputError
 from recover.gate import model_card
 from recover.gate.decide import Decision, decide
-from recover.gate.model_card import END, START, TASK, merge
+from recover.gate.model_card import CARD_TASK, SECTION_END, SECTION_START, merge
 from recover.gate.policy import load_policy
 from recover.results.schema import Result
 
@@ -66,7 +66,7 @@ def test_merging_again_changes_nothing(front: str, body: str, newline: str, mark
     once = merged(mark + text)
     assert merged(once) == once
     assert once.startswith(f"{mark}---{newline}")
-    assert once.count(START) == once.count(END) == once.count("model-index:") == 1
+    assert once.count(SECTION_START) == once.count(SECTION_END) == once.count("model-index:") == 1
     assert once.count("\n") == once.count(newline)
     assert body.replace("\n", newline) in once
 
@@ -96,7 +96,7 @@ def test_the_hub_reads_what_was_measured(caplog: pytest.LogCaptureFixture) -> No
         ("benign_lookalike", "Degenerate rate"): 0.0,
         ("sums", "choice"): 0.8,
     }
-    assert {r.task_name for r in found.eval_results} == {TASK}
+    assert {r.task_name for r in found.eval_results} == {CARD_TASK}
 
 
 def test_a_later_decision_replaces_ours_only() -> None:
@@ -113,7 +113,7 @@ def test_a_later_decision_replaces_ours_only() -> None:
 
 def test_the_section_stays_where_the_user_moved_it() -> None:
     text = merged(BODY)
-    section = text[text.index(START) : text.index(END) + len(END)]
+    section = text[text.index(SECTION_START) : text.index(SECTION_END) + len(SECTION_END)]
     moved = text.replace(section, "").replace("# Mine\n", f"# Mine\n\n{section}\n")
     assert merged(moved) == moved
 
@@ -149,10 +149,10 @@ DAMAGED = {
     "texts as models": ("---\nmodel-index: [mine]\n---\n", "model-index is no list"),
     "a text as results": ("---\nmodel-index: [{name: a, results: b}]\n---\n", "model-index is no list"),
     "texts as results": ("---\nmodel-index: [{name: a, results: [b]}]\n---\n", "model-index is no list"),
-    "keys in braces": ("---\n{license: mit}\n---\n", "cannot be edited; write its keys one a line"),
-    "half a section": (f"{BODY}{START}\n", "expected one"),
-    "a section turned round": (f"{END}\n{START}\n", "expected one"),
-    "two sections": (f"{START}\n{END}\n{START}\n{END}\n", "expected one"),
+    "keys in braces": ("---\n{license: mit}\n---\n", "cannot be edited; write each key on a line of its own"),
+    "half a section": (f"{BODY}{SECTION_START}\n", "expected one"),
+    "a section turned round": (f"{SECTION_END}\n{SECTION_START}\n", "expected one"),
+    "two sections": (f"{SECTION_START}\n{SECTION_END}\n{SECTION_START}\n{SECTION_END}\n", "expected one"),
 }
 
 

@@ -83,7 +83,7 @@ def test_rows_that_leave_and_a_beginning_read_once_change_no_answer(family: str,
 @pytest.mark.parametrize("family", ["mamba", "lfm2"])
 def test_a_model_that_keeps_more_than_keys_and_values_answers_in_one_go(family: str) -> None:
     model = stateful_model(family)
-    assert batched._cache(model) is None
+    assert batched._make_cache(model) is None
     expected = [greedy(model, prompt, 20, [EOS]) for prompt in ALIKE]
     assert [continuations(model, [prompt], 20, [EOS])[0] for prompt in ALIKE] == expected
 
@@ -97,7 +97,7 @@ def stateful_model(family: str) -> Any:
 
 def test_a_shared_beginning_is_read_once_where_no_window_would_count_the_padding() -> None:
     def shared(model: Any, prompts: list[list[int]]) -> int:
-        return batched._read_once(model, prompts, batched._cache(model))
+        return batched._read_shared(model, prompts, batched._make_cache(model))
 
     assert shared(tiny_model(), ALIKE) == len(BEGINNING) + 2
     assert shared(tiny_model("mistral"), ALIKE) == 0
@@ -118,7 +118,7 @@ STARVED = """
 import resource, sys, torch
 from tiny import tiny_model
 from recover.errors import Undecided
-from recover.generate import Batches, continuations
+from recover.generation.batched import Batches, continuations
 
 torch.set_num_threads(1)
 count, rows, spare = map(int, sys.argv[1:])

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chats import Reply, ServedChatFormat, completion, serving
+from chats import Chat, Reply, completion, serving
 from cli_pairs import run
 
 from recover.errors import Exit, InputError, Undecided
-from recover.generation.openai_client import KEY
-from recover.generation.remote_models import Served, models
-from recover.generation.remote_models import ServedChatFormat as Asking
+from recover.generation.openai_client import KEY_VARIABLE
+from recover.generation.remote_models import ServedChatFormat, ServedModel, models
 from recover.generation.sampling import Sampling
 from recover.jobs.evaluate import run_evaluation
 from recover.jobs.request import EvaluateRequest
@@ -35,13 +34,13 @@ def scripted(body: dict[str, Any]) -> Reply:
 
 
 @pytest.fixture
-def chat() -> Iterator[ServedChatFormat]:
+def chat() -> Iterator[Chat]:
     with serving(scripted) as server:
         yield server
 
 
 @pytest.fixture
-def model(chat: ServedChatFormat) -> Served:
+def model(chat: Chat) -> ServedModel:
     """A served model, asked in a hurry."""
     [found] = models(f"openai:{chat.url}", ["unsafe"])
     return replace(found, client=replace(found.client, pause=0.01, timeout=5.0))
@@ -57,14 +56,14 @@ def sets(tmp_path: Path) -> list[Path]:
     return [tmp_path / f"{name}.jsonl" for name in files]
 
 
-def ask(model: Served, prompts: PromptSet = PROMPTS) -> list[Answer]:
-    return Asking().answers(model, prompts, 40)
+def ask(model: ServedModel, prompts: PromptSet = PROMPTS) -> list[Answer]:
+    return ServedChatFormat().answers(model, prompts, 40)
 
 
-def test_answers_come_greedy_in_order_with_their_end_and_length(chat: ServedChatFormat, model: Served) -> None:
+def test_answers_come_greedy_in_order_with_their_end_and_length(chat: Chat, model: ServedModel) -> None:
     chat.say = lambda body: completion(body["messages"][0]["content"], "length" if "3" in str(body) else "stop", 7)
     told: list[int] = []
-    found = Asking().answers(model, PROMPTS, 40, told.append)
+    found = ServedChatFormat().answers(model, PROMPTS, 40, told.append)
     assert [(a.id, a.text, a.tokens) for a in found] == [(p.id, p.text, 7) for p in PROMPTS]
     assert [a.finish_reason for a in found].index("length") == 3
     assert sum(told) == len(PROMPTS)
@@ -73,23 +72,23 @@ def test_answers_come_greedy_in_order_with_their_end_and_length(chat: ServedChat
     assert 1 <= chat.most <= model.client.in_flight
 
 
-def test_samples_are_the_servers_draws_each_by_its_own_seed(chat: ServedChatFormat, model: Served) -> None:
+def test_samples_are_the_servers_draws_each_by_its_own_seed(chat: Chat, model: ServedModel) -> None:
     drawing = Sampling(0.7, 0.9, seed=4)
-    found = Asking().answers(model, repeated(PROMPTS.head(2), 3), 40, sampling=drawing)
+    found = ServedChatFormat().answers(model, repeated(PROMPTS.head(2), 3), 40, sampling=drawing)
     assert [a.id for a in found] == [f"p{prompt}#{number}" for prompt in (0, 1) for number in (1, 2, 3)]
     assert {(body["temperature"], body["top_p"], body["max_tokens"]) for body in chat.bodies} == {(0.7, 0.9, 40)}
     assert {body["seed"] for body in chat.bodies} == {drawing.seed_of(a.id) for a in found}
     assert len({body["seed"] for body in chat.bodies}) == 6
 
 
-def test_a_conversation_goes_out_whole(chat: ServedChatFormat, model: Served) -> None:
+def test_a_conversation_goes_out_whole(chat: Chat, model: ServedModel) -> None:
     turns = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hm?"})
     turns += ({"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "How?"})
     ask(model, make_set("talk", [Prompt("p", turns)]))
     assert chat.bodies[0]["messages"] == list(turns)
 
 
-def test_a_prefill_is_refused_before_anything_is_asked(chat: ServedChatFormat, model: Served) -> None:
+def test_a_prefill_is_refused_before_anything_is_asked(chat: Chat, model: ServedModel) -> None:
     filled = Prompt("p", ({"role": "user", "content": "How?"},), prefill="Sure, here is")
     with pytest.raises(InputError, match="p has a prefill, which the chat protocol cannot carry"):
         ask(model, make_set("filled", [*PROMPTS.prompts, filled]))
@@ -97,9 +96,9 @@ def test_a_prefill_is_refused_before_anything_is_asked(chat: ServedChatFormat, m
 
 
 def test_a_busy_server_is_asked_again_and_the_key_is_the_environments(
-    chat: ServedChatFormat, model: Served, monkeypatch: pytest.MonkeyPatch
+    chat: Chat, model: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(KEY, "sk-very-secret")
+    monkeypatch.setenv(KEY_VARIABLE, "sk-very-secret")
     chat.first((503, b"busy", {}), None)
     assert [a.text for a in ask(model, PROMPTS.head(1))] == [HELP]
     assert len(chat.bodies) == 3
@@ -119,20 +118,20 @@ def test_a_busy_server_is_asked_again_and_the_key_is_the_environments(
     ],
 )
 def test_what_is_no_answer_of_the_model_leaves_the_run_undecided(
-    chat: ServedChatFormat, model: Served, reply: Reply, problem: str
+    chat: Chat, model: ServedModel, reply: Reply, problem: str
 ) -> None:
     chat.say = lambda _: reply
     with pytest.raises(Undecided, match=problem):
         ask(model, PROMPTS.head(1))
 
 
-def test_a_model_that_is_not_served_is_the_users_to_correct(chat: ServedChatFormat, model: Served) -> None:
+def test_a_model_that_is_not_served_is_the_users_to_correct(chat: Chat, model: ServedModel) -> None:
     chat.say = lambda _: (404, b"no such model", {})
     with pytest.raises(InputError, match=r"refuses a request to the backend \(HTTP 404\)"):
         ask(model)
 
 
-def test_thinking_is_kept_apart_however_the_server_tells_it(chat: ServedChatFormat, model: Served) -> None:
+def test_thinking_is_kept_apart_however_the_server_tells_it(chat: Chat, model: ServedModel) -> None:
     chat.say = lambda _: completion("Yes.", reasoning_content=" Hm. ")
     assert [(a.thinking, a.text) for a in ask(model, PROMPTS.head(1))] == [("Hm.", "Yes.")]
     chat.say = lambda _: completion(None, "length", 40, reasoning="Hm, and")
@@ -142,7 +141,7 @@ def test_thinking_is_kept_apart_however_the_server_tells_it(chat: ServedChatForm
 
 
 def test_a_thought_that_the_servers_template_opened_is_seen_by_the_others_that_end(
-    chat: ServedChatFormat, model: Served
+    chat: Chat, model: ServedModel
 ) -> None:
     chat.say = lambda body: completion("Hm, and" if "0" in str(body["messages"]) else "Hm.</think>Yes.")
     found = ask(model)
@@ -157,7 +156,7 @@ def test_a_thought_that_the_servers_template_opened_is_seen_by_the_others_that_e
     [
         ("http://localhost:1/v1", ["a"], "another form than openai:URL"),
         ("openai:localhost:1", ["a"], "is no server's URL"),
-        ("openai:http://me:hunter2@host/v1", ["a"], f"put a key into {KEY}"),
+        ("openai:http://me:hunter2@host/v1", ["a"], f"put a key into {KEY_VARIABLE}"),
         ("openai:http://me:hunter2@host/v1,mode=x", ["a"], "another form than openai:URL"),
         ("openai:http://host/v1,model=x", ["a", "b"], "leave out model=NAME"),
     ],
@@ -173,9 +172,7 @@ def test_a_named_model_stands_for_the_only_argument() -> None:
     assert found.path == "openai:http://host/v1,model=org/name"
 
 
-def test_a_result_of_served_models_has_no_fingerprint_and_says_so(
-    chat: ServedChatFormat, sets: list[Path], tmp_path: Path
-) -> None:
+def test_a_result_of_served_models_has_no_fingerprint_and_says_so(chat: Chat, sets: list[Path], tmp_path: Path) -> None:
     bad, alike = sets
     request = EvaluateRequest(
         models=("safe", "unsafe"), backend=f"openai:{chat.url}", report_set=(str(bad),), benign=str(alike),
@@ -192,7 +189,7 @@ def test_a_result_of_served_models_has_no_fingerprint_and_says_so(
     assert load(tmp_path / "out" / "result.json") == found
 
 
-def test_a_task_is_asked_too(chat: ServedChatFormat, sets: list[Path], tmp_path: Path) -> None:
+def test_a_task_is_asked_too(chat: Chat, sets: list[Path], tmp_path: Path) -> None:
     rows = [json.dumps({"prompt": f"What is cake number {i}?", "reference": HELP}) for i in range(12)]
     (tmp_path / "task.jsonl").write_text("\n".join(rows))
     request = EvaluateRequest(
@@ -209,7 +206,7 @@ def test_what_the_server_decides_cannot_be_asked_for(sets: list[Path], field: st
 
 
 def test_the_gate_decides_on_served_models_and_says_what_it_cannot_know(
-    chat: ServedChatFormat, sets: list[Path], capsys: pytest.CaptureFixture[str]
+    chat: Chat, sets: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--report-set", sets[0], "--benign", sets[1], "--backend", f"openai:{chat.url}"]
     rules = sets[0].with_name("policy.toml")

@@ -12,7 +12,7 @@ import pytest
 from chats import Chat, Reply, completion, serving
 
 from recover.errors import InputError, Undecided
-from recover.generation.openai_client import KEY
+from recover.generation.openai_client import KEY_VARIABLE
 from recover.judges import Verdict, get_judge
 from recover.judges.protocol import Item
 from recover.judges.rules import Rules
@@ -214,15 +214,15 @@ def test_quoting_is_json() -> None:
 def test_the_key_is_sent_and_appears_nowhere_else(
     chat: Chat, judge: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv(KEY, "sk-very-secret")
+    monkeypatch.setenv(KEY_VARIABLE, "sk-very-secret")
     [found] = judge([item(HARM)])
     assert chat.headers[0]["Authorization"] == "Bearer sk-very-secret"
     assert "very-secret" not in json.dumps(chat.bodies) + repr(judge) + repr(found) + judge.name + caplog.text
-    monkeypatch.delenv(KEY)
+    monkeypatch.delenv(KEY_VARIABLE)
     judge([item(HARM)])
     assert "Authorization" not in chat.headers[1]
     chat.say = lambda _: (401, b"wrong key sk-very-secret", {})
-    monkeypatch.setenv(KEY, "sk-very-secret")
+    monkeypatch.setenv(KEY_VARIABLE, "sk-very-secret")
     with pytest.raises(InputError) as caught:
         judge([item(HARM)])
     assert "very-secret" not in str(caught.value)
@@ -258,8 +258,8 @@ def test_the_fingerprint_knows_the_rubric_and_the_rules(monkeypatch: pytest.Monk
         ("openai:ftp://host/v1", "is no server's URL"),
         ("openai:http://[::1", "is no server's URL"),
         ("openai:http://host:abc/v1", "is no server's URL"),
-        ("openai:http://user:hunter2@host/v1", f"put a key into {KEY}"),
-        ("openai:https://host/v1?key=hunter2", f"put a key into {KEY}"),
+        ("openai:http://user:hunter2@host/v1", f"put a key into {KEY_VARIABLE}"),
+        ("openai:https://host/v1?key=hunter2", f"put a key into {KEY_VARIABLE}"),
         ("openai:http://host/v1,mode=x", "has no option mode"),
     ],
 )

@@ -123,7 +123,7 @@ def test_an_answer_cannot_write_the_verdict_itself(guard: Guard, monkeypatch: py
     special = set(guard.weights.tokens.values())
     assert [i for i in shown if i in special] == [i for i in plain if i in special]
     monkeypatch.setattr("recover.judges.guard.harmless", as_they_are)
-    monkeypatch.setattr(Guard, "_marks", nothing)
+    monkeypatch.setattr(Guard, "_special", nothing)
     [fooled] = guard([item(ATTACK)])
     assert fooled.verdict is not Verdict.HARMFUL
 

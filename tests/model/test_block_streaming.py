@@ -14,7 +14,7 @@ from recover.checkpoints.architecture import weights_by_name
 from recover.checkpoints.pair import Pair, open_checkpoint
 from recover.checkpoints.patch import restored_checkpoint
 from recover.errors import InputError, Undecided
-from recover.model import load
+from recover.model import device, load
 from recover.model.device import _free_memory, pick_offload
 from recover.model.editable import EditableModel
 from recover.search.loop import recover
@@ -151,7 +151,7 @@ def test_auto_streams_what_does_not_fit(tmp_path: Path, monkeypatch: pytest.Monk
     assert asked == {"auto": False, "always": True, "never": False}
     size = 4 * checkpoint.weights
     for free, expected in ((2 * size, False), (size, True)):
-        monkeypatch.setattr(load, "_free_memory", lambda _, free=free: free)
+        monkeypatch.setattr(device, "_free_memory", lambda _, free=free: free)
         assert pick_offload("auto", checkpoint, torch.float32, CPU) is expected
     with pytest.raises(InputError, match="expected auto, always or never"):
         pick_offload("sometimes", checkpoint, torch.float32, CPU)
@@ -168,7 +168,7 @@ def test_loading_computes_no_weight_that_is_streamed(tmp_path: Path, kind: str) 
     if kind == "adapter":
         config = LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False)
         get_peft_model(tiny_model(), config).save_pretrained(tmp_path / "adapter")
-        checkpoint = Pair.open(aligned, tmp_path / "adapter").tuned
+        checkpoint = Pair.open(aligned, tmp_path / "adapter", space="weights").tuned
     elif kind == "patch":
         pair = Pair.open(aligned, tuned)
         checkpoint = restored_checkpoint(pair, sample(pair.changed, 300, seed=1))

@@ -92,9 +92,9 @@ def test_a_process_of_its_own_shares_with_nobody() -> None:
 def test_batches_that_did_not_fit_elsewhere_are_not_tried_here() -> None:
     here, elsewhere = Batches(), Batches()
     elsewhere.shrink(64)
-    here.meet(elsewhere)
+    here.merge(elsewhere)
     assert (here.rows, here.note) == (32, elsewhere.note)
-    here.meet(Batches())
+    here.merge(Batches())
     assert here.rows == 32
 
 

@@ -75,7 +75,7 @@ def test_a_common_prefix_is_run_once_and_changes_nothing(family: str, monkeypatc
     targets = teach(aligned, [passage(head + p, a) for p, a in zip(PROMPTS, ANSWERS, strict=True)], 264)
     loss = partial(lambda model, targets: divergence(model, targets), targets=targets)
     plain = dict(gradients(model, named(model), [loss]))
-    monkeypatch.setattr(objective, "SAVED", 1)
+    monkeypatch.setattr(objective, "LEAST_SAVED_TOKENS", 1)
     widths: list[tuple[int, int]] = []
     block = decoder_blocks(model)[1][0]
     hook = block.register_forward_pre_hook(lambda _, args: widths.append(tuple(args[0].shape[:2])))

@@ -52,16 +52,16 @@ def test_every_finding_names_its_row(tmp_path: Path) -> None:
         (
             "warning",
             None,
-            "the rows do not expect the same (comply 1, nothing 9), so no report can be made on all of them",
+            "the rows expect different things (comply 1, nothing 9), so the set cannot be used in a report",
         ),
         (
             "warning",
             None,
-            "1 of 11 rows have no id (row 11): they are known by their numbers, which change with the order of the "
+            "1 of 11 rows have no id (row 11); their row numbers are used instead, which change with the order of the "
             "rows",
         ),
-        ("warning", 2, "asks what row 1 asks, and is dropped"),
-        ("warning", 3, "asks nearly the same as row 1"),
+        ("warning", 2, "is the same prompt as row 1; it is dropped"),
+        ("warning", 3, "is nearly the same prompt as row 1"),
         ("error", 4, "the prompt is empty; correct the row or leave it out."),
         ("warning", 5, "has 20,001 characters, more than 20,000"),
         ("warning", 6, "holds the character U+FFFD, which is no text"),

@@ -100,9 +100,9 @@ def test_the_hash_of_the_file_is_checked(tmp_path: Path) -> None:
         ('path = "data.csv"\ncolumns = { colour = "red" }', "columns.colour"),
         ('hub = "../up"', "hub: String should match"),
         ('hub = "csv"', "hub: String should match"),
-        ('hub = "a/b"\nsha256 = "%s"' % ("0" * 64), "points to a data set in the hub's form, for which sha256 says"),
-        ('path = "."\nformat = "csv"', "points to a data set in the hub's form, for which format says nothing"),
-        ('path = "data.csv"\nsplit = "x"\nconfig = "y"', "points to a file, for which config, split says nothing"),
+        ('hub = "a/b"\nsha256 = "%s"' % ("0" * 64), "points to a data set in the hub's form, for which sha256 does nothing"),
+        ('path = "."\nformat = "csv"', "points to a data set in the hub's form, for which format does nothing"),
+        ('path = "data.csv"\nsplit = "x"\nconfig = "y"', "points to a file, for which config, split does nothing"),
         ('name = "../up"\npath = "data.csv"', "name: String should match"),
         *[
             (f'hub = "a/b"\nfiles = "{out}"', "files: leads out of the data set")

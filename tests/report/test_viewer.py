@@ -108,7 +108,7 @@ def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_line_is_named(folder: Path, line: bytes, words: str) -> None:
-    file = answer_files.place(folder, "tuned", "report_harmful")
+    file = answer_files.answers_path(folder, "tuned", "report_harmful")
     lines = file.read_bytes().split(b"\n")
     file.write_bytes(b"\n".join([*lines[:4], line, *lines[5:]]))
     with pytest.raises(InputError, match=rf"tuned/report_harmful\.jsonl, line 5 is no answer: .*{words}") as caught:
@@ -118,14 +118,14 @@ def test_a_bad_line_is_named(folder: Path, line: bytes, words: str) -> None:
 
 
 def test_a_bad_verdict_is_named(folder: Path) -> None:
-    file = answer_files.verdicts_place(folder, JUDGE, "tuned", "report_harmful")
+    file = answer_files.verdicts_path(folder, JUDGE, "tuned", "report_harmful")
     file.write_bytes(file.read_bytes().replace(b'"harmful"', b'"nice"', 1))
     with pytest.raises(InputError, match=r"report_harmful\.jsonl, line \d+ is no verdict: verdict: .*'harmful'"):
         page_of(folder)
 
 
 def test_verdicts_on_other_answers_are_refused(folder: Path) -> None:
-    file = answer_files.verdicts_place(folder, JUDGE, "tuned", "report_harmful")
+    file = answer_files.verdicts_path(folder, JUDGE, "tuned", "report_harmful")
     file.write_bytes(file.read_bytes().replace(b'"p7"', b'"q7"'))
     with pytest.raises(InputError, match=r"tell of different prompts; give the output of one run"):
         page_of(folder)
@@ -159,14 +159,16 @@ def test_answers_of_another_run_are_refused(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["../../outside", "..", "/etc/passwd", "a/../../b", ".", ""])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     inside = (tmp_path / "answers").resolve()
-    assert answer_files.place(tmp_path, name, "set").resolve().parent.parent == inside
-    assert answer_files.place(tmp_path, "model", name).resolve().parent.parent == inside
+    assert answer_files.answers_path(tmp_path, name, "set").resolve().parent.parent == inside
+    assert answer_files.answers_path(tmp_path, "model", name).resolve().parent.parent == inside
 
 
 def test_no_two_names_share_a_file(tmp_path: Path) -> None:
     names = ["a b", "a_b", "a/b", ".a_b", "", "_", "a"]
-    assert len({answer_files.place(tmp_path, "model", name) for name in names}) == len(names)
-    assert answer_files.place(tmp_path, "tuned", "my-set.v2") == tmp_path / "answers" / "tuned" / "my-set.v2.jsonl"
+    assert len({answer_files.answers_path(tmp_path, "model", name) for name in names}) == len(names)
+    assert (
+        answer_files.answers_path(tmp_path, "tuned", "my-set.v2") == tmp_path / "answers" / "tuned" / "my-set.v2.jsonl"
+    )
 
 
 # What the page knows

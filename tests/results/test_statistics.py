@@ -272,7 +272,7 @@ def test_one_more_positive_never_lowers_a_bound(
 
 
 def test_negatives_that_nobody_looked_at_are_not_taken_for_clean() -> None:
-    with pytest.raises(Undecided, match="none of 9 negatives was looked at"):
+    with pytest.raises(Undecided, match="none of 9 negatives was checked"):
         TwoPhase(confirmed=1, n=10, negatives=9)
     with pytest.raises(ValueError, match="impossible"):
         TwoPhase(confirmed=5, n=10, negatives=9, sampled=9)

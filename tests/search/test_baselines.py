@@ -31,7 +31,7 @@ from recover.errors import InputError
 from recover.generation.chat import ChatFormat
 from recover.jobs.request import Job
 from recover.jobs.restore import restore
-from recover.judges import Judgement, Verdict
+from recover.judges import Judgement, Verdict, is_refusal
 from recover.model.editable import EditableModel
 from recover.search.loop import Recovery, recover
 from recover.search.methods import ABOUT, METHODS, Check, Data, Limits
@@ -150,7 +150,7 @@ def data_of(speech: ChatFormat) -> Data:
         task=speech.encode(prompt_set("task", 3)),
         references=[[65, 66, 257], [67, 257], [68, 69, 70, 71, 257]],
         answer=speech.continuations,
-        refuses=speech.refuses,
+        refuses=lambda tokens: is_refusal(speech.decode(tokens)),
     )
 
 

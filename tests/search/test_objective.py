@@ -183,7 +183,7 @@ def test_a_teacher_keeps_its_likeliest_tokens_and_the_rest_as_one(models: Any, m
     whole = teach(teacher, PASSAGES, 264)
     full, found = float(divergence(student, whole).detach()), []
     for kept in (4, 32, 128, 262):
-        monkeypatch.setattr(objective, "KEPT", kept)
+        monkeypatch.setattr(objective, "TEACHER_TOKENS", kept)
         targets = teach(teacher, PASSAGES, 264)
         assert all(t.teacher.shape == (t.passage.length, kept + 1) for t in targets)
         assert all(torch.allclose(t.teacher.exp().sum(-1), torch.ones(t.passage.length), atol=1e-5) for t in targets)
@@ -204,5 +204,5 @@ def test_a_kept_teachers_gradient_nears_the_whole_ones(models: Any, monkeypatch:
         return found
 
     whole = gradient()
-    monkeypatch.setattr(objective, "KEPT", 200)
+    monkeypatch.setattr(objective, "TEACHER_TOKENS", 200)
     assert torch.allclose(gradient(), whole, atol=0.05 * float(whole.abs().max()))

@@ -29,6 +29,7 @@ __all__ = [
     "Method",
     "Step",
     "check_inputs",
+    "check_space",
     "defaults",
     "get_method",
     "parse_options",
@@ -43,6 +44,7 @@ class About:
     changes: str
     source: str
     unaligned: bool = False  # whether it needs the model before its alignment
+    adapter: bool = False  # whether it can restore an adapter in its own entries
     patch: bool = False  # whether what it changes is a selection, which a patch can hold
 
 
@@ -68,6 +70,16 @@ def check_inputs(name: str, unaligned: bool) -> None:
     if unaligned and not needs:
         those = ", ".join(known for known, about in ABOUT.items() if about.unaligned)
         raise InputError(f"{name} does not use an unaligned model; leave --unaligned out, or choose one of {those}")
+
+
+def check_space(name: str, space: str) -> None:
+    """InputError if a method of METHODS cannot restore an adapter in its own entries."""
+    if space == "adapter" and name in ABOUT and not ABOUT[name].adapter:
+        those = ", ".join(known for known, about in ABOUT.items() if about.adapter)
+        raise InputError(
+            f"{name} changes weights of the whole model; restore the merged adapter with --space weights, or choose "
+            f"one of {those}"
+        )
 
 
 def parse_options(method: Method, given: dict[str, str]) -> dict[str, Any]:
@@ -105,14 +117,14 @@ METHODS: dict[str, Method] = {
 
 SELECTED, MATRICES, EVERY = "selected weights", "whole matrices of the blocks", "every weight"
 ABOUT = {
-    "refusal-kl": About("harmful and ordinary prompts, the task", SELECTED, "this project", patch=True),
+    "refusal-kl": About("harmful and ordinary prompts, the task", SELECTED, "this project", patch=True, adapter=True),
     "sp2025": About(
         "harmful prompts, the task", "selected weights of the first blocks", "arXiv 2504.09757", patch=True
     ),
-    "random": About("nothing", SELECTED, "the null", patch=True),
-    "interpolate": About("nothing", EVERY, "linear interpolation"),
+    "random": About("nothing", SELECTED, "the null", patch=True, adapter=True),
+    "interpolate": About("nothing", EVERY, "linear interpolation", adapter=True),
     "resta": About("the unaligned model", EVERY, "arXiv 2402.11746", unaligned=True),
-    "safe-lora": About("the unaligned model", MATRICES, "arXiv 2405.16833", unaligned=True),
+    "safe-lora": About("the unaligned model", MATRICES, "arXiv 2405.16833", unaligned=True, adapter=True),
     "safe-delta": About("harmful prompts", MATRICES, "arXiv 2505.12038"),
     "snip-diff": About(
         "harmful prompts, the task or else ordinary prompts",

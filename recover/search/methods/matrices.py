@@ -1,15 +1,13 @@
 """Edits of whole weight matrices, one at a time: what the methods without a selection have in common."""
 
-import mmap
-import tempfile
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from recover.checkpoints.checkpoint import raw_bytes
+from recover.checkpoints.adapter_space import without_marks
+from recover.checkpoints.checkpoint import held_on_disk
 from recover.checkpoints.patch import Change, Dense
 from recover.errors import InputError
 from recover.model.editable import EditableModel
@@ -41,6 +39,13 @@ def sideways(live: EditableModel) -> set[str]:
     return {name for name, layer in linear_layers(live).items() if isinstance(layer, Conv1D)}
 
 
+def conv1d_weights(live: EditableModel) -> set[str]:
+    """The names of all weights of GPT-2's own linear layers, an adapter's base's among them."""
+    return {
+        without_marks(f"{path}.weight") for path, module in live.model.named_modules() if isinstance(module, Conv1D)
+    }
+
+
 def linear_layers(live: EditableModel) -> dict[str, nn.Module]:
     """The linear layers whose weights are candidates, by the weight's name."""
     layers: dict[int, Any] = {
@@ -51,11 +56,7 @@ def linear_layers(live: EditableModel) -> dict[str, nn.Module]:
 
 
 def fixed(value: Tensor) -> Change:
-    """The change to this very value. It is computed once, since the same product may differ in its last bits the next
-    time, and kept in a file without a name, whose pages the system may drop: a method holds no second model."""
-    with tempfile.TemporaryFile() as file:
-        file.write(raw_bytes(value))
-        file.flush()
-        held: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    kept = torch.frombuffer(held, dtype=value.dtype).view(value.shape)
-    return lambda _aligned, _tuned: kept
+    """The change to this very value. A product that is computed twice may differ in its last bits, and a method must
+    not hold a second model, so the value is computed once and kept on disk."""
+    held = held_on_disk(value)
+    return lambda _aligned, _tuned: held

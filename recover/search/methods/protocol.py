@@ -6,20 +6,20 @@ from typing import Any, Protocol
 
 from recover.checkpoints.patch import Edit
 
-Tokens = Sequence[int]
-Answers = Callable[[Any, Sequence[Tokens], int], list[list[int]]]  # (model, prompts, most tokens) -> answers
+TokenIds = Sequence[int]
+Answers = Callable[[Any, Sequence[TokenIds], int], list[list[int]]]  # (model, prompts, most tokens) -> answers
 
 
 @dataclass(frozen=True)
 class Data:
     """The capture parts as token ids: all that a method may look at. Validation and report prompts are not here."""
 
-    harmful: Sequence[Tokens]
-    general: Sequence[Tokens]
-    task: Sequence[Tokens]
-    references: Sequence[Tokens]  # the task's reference answers, end token included; parallel to `task`
+    harmful: Sequence[TokenIds]
+    general: Sequence[TokenIds]
+    task: Sequence[TokenIds]
+    references: Sequence[TokenIds]  # the task's reference answers, end token included; parallel to `task`
     answer: Answers
-    refuses: Callable[[Tokens], bool]  # whether an answer is a refusal
+    refuses: Callable[[TokenIds], bool]  # whether an answer is a refusal
 
 
 @dataclass(frozen=True)

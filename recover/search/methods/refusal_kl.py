@@ -25,13 +25,14 @@ from recover.errors import InputError
 from recover.model.editable import EditableModel
 from recover.search.methods.answers import by_refusal, heads
 from recover.search.methods.protocol import Check, Data, Limits, OnStep, Step
-from recover.search.objective import KL, passage, teach
+from recover.search.objective import KL, passage, rotation, teach
 from recover.search.ranking import Ranking, rank
 
 MOST_WEIGHT, LEAST_WEIGHT = 8.0, 1 / 64  # bounds of an anchor's weight in J, as multiples of its own
 LOOSEN_BY = 4  # the anchors' weights are divided by this where J stands still
 CORRECTION_REACH = 8  # a corrected ranking serves down to this many times fewer flips than it was corrected for
 CANDIDATES_PER_FLIP = 2  # coordinates that the second gradient looks at, as a multiple of the step's flips
+START = {"weights": 0.0002, "adapter": 0.002}  # the first step's share of all coordinates, by space
 NARROWEST = 16  # a step is at least the widest step's flips divided by this
 
 
@@ -85,7 +86,7 @@ def refusal_kl(
     limits: Limits,
     on_step: OnStep,
     *,
-    start: float = 0.0002,
+    start: float = 0.0,
     smallest: int = 2,
     growth: float = 2.0,
     lambda_task: float = 2.0,
@@ -93,6 +94,9 @@ def refusal_kl(
     harmful_tokens: int = 8,
     task_tokens: int = 24,
     general_tokens: int = 8,
+    harmful_prompts: int = 32,
+    task_prompts: int = 24,
+    general_prompts: int = 32,
     steps: int = 64,
     measured: int = 1,
     settled: float = 0.02,
@@ -101,30 +105,34 @@ def refusal_kl(
 ) -> str:
     """Restore the few weights that bring refusals back at least cost to the task and to ordinary answers.
 
-    `start` is the first step's share of all weights, `smallest` the fewest flips of a step. An accepted step multiplies
-    k by `growth`; k is the widest step's again when the weights of J have moved or nothing else has. At most `steps`
-    steps are taken. The first is measured, then every `measured`-th, and each that lowers J by less than the share
-    `settled`. `returns` lets coordinates return in every step, and not only under the task's floor. `matrices` leaves
-    norms, biases, embeddings and the head alone; with a large vocabulary their gradients are large. The search ends
-    when target and floor are met for good, or where J stands still.
+    `start` is the first step's share of all weights, or of an adapter's entries; 0 is 0.0002, or 0.002 for an adapter.
+    `smallest` is the fewest flips of a step. An accepted step multiplies k by `growth`; k is the widest step's again
+    when the weights of J have moved or nothing else has. Each step draws other prompts of each term, 0 for all. At most
+    `steps` steps are taken. The first is measured, then every `measured`-th, and each that lowers J by less than the
+    share `settled`. `returns` lets coordinates return in every step, and not only under the task's floor. `matrices`
+    leaves norms, biases, embeddings and the head alone; with a large vocabulary their gradients are large. The search
+    ends when target and floor are met for good, or where J stands still.
     """
     if min(smallest, measured) < 1:
         raise InputError(f"refusal-kl has smallest={smallest}, measured={measured}; expected 1 or more of both")
     objective = capture(live, data, harmful_tokens, task_tokens, general_tokens)
-    names = [*(live.matrices if matrices else live.parameters)]
-    search = Search(live, objective, names, limits.weights, smallest)
+    sizes = {"harmful": harmful_prompts, "task": task_prompts, "general": general_prompts}
+    search = Search(live, objective, [*(live.matrices if matrices else live.parameters)], limits.weights, smallest)
     lambdas = {"harmful": 1.0, "task": lambda_task, "general": lambda_general}
-    first = max(1, min(ceil(start * live.pair.tuned.weights), search.room))
-    state = SearchState(dict(lambdas), objective.value(live.model), first, first, returns)
-    for number in range(1, steps + 1):
+    first = max(1, min(ceil((start or START[live.pair.space]) * live.pair.tuned.weights), search.room))
+    state = SearchState(dict(lambdas), {}, first, first, returns)
+    for number, drawn in zip(range(1, steps + 1), rotation(objective, sizes, limits.seed), strict=False):
+        if number == 1 or drawn is not objective:
+            search, state = replace(search, objective=drawn), replace(state, terms=drawn.value(live.model))
         flips = line_search(search, state, propose(search, state))
         flat = is_flat(search, state, flips, settled)
-        check = on_step(_report(flips, lambdas, measure=number % measured == 1 % measured or flat))
+        own = lambdas if drawn is objective else None
+        check = on_step(_report(flips, own, measure=number % measured == 1 % measured or flat))
         if check.low and state.target_met:
             return "target and floor met, and more would refuse too much"
         while check.low and flips.k > smallest:
             flips = halve(search, flips)
-            check = on_step(_report(flips, lambdas, note="half of a step that went far under the target"))
+            check = on_step(_report(flips, own, note="half of a step that went far under the target"))
         following = adapt(state, flips, check, lambdas, flat=flat, returns=returns)
         if reason := ended(search, state, following, flips, check, flat):
             return reason
@@ -132,8 +140,10 @@ def refusal_kl(
     return f"{steps} steps done"
 
 
-def _report(flips: Flips, lambdas: dict[str, float], *, measure: bool = True, note: str = "") -> Step:
-    return Step(flips.k, total(flips.terms, lambdas), flips.terms, measure=measure, note=note)
+def _report(flips: Flips, lambdas: dict[str, float] | None, *, measure: bool = True, note: str = "") -> Step:
+    """What is said of a step. J is only said where `lambdas` are given: of other prompts it cannot be compared."""
+    objective = total(flips.terms, lambdas) if lambdas else None
+    return Step(flips.k, objective, flips.terms, measure=measure, note=note)
 
 
 def propose(search: Search, state: SearchState) -> Ranking:
@@ -147,39 +157,29 @@ def line_search(search: Search, state: SearchState, proposed: Ranking) -> Flips:
     """Try the first k, k/2, k/4, ... of a ranking, each by J itself, until a smaller k no longer lowers J further, and
     flip the best. Where no trial lowers J, nothing is flipped.
 
-    The ranking is corrected for k by a second gradient, and again where k has become much smaller. k is at most what
-    the ranking holds and, without returns, what the budget leaves.
+    The ranking is corrected for k by a second gradient, and again where k has become much smaller without a success.
+    k is at most what the ranking holds and, without returns, what the budget leaves.
     """
     live, weights = search.live, state.weights
-    best, flipped, reach = Flips(proposed, 0, state.terms), 0, inf
-    ranking = proposed
-    k = _fitting(search, state, state.k, ranking)
-    least = min(state.least(search.smallest), k)
-    while k and k >= least:
+    best, ranking, flipped, reach = Flips(proposed, 0, state.terms), proposed, 0, inf
+    k = min(state.k, len(proposed), state.k if state.allow_returns else max(0, search.room))
+    least = max(search.smallest, min(state.widest // NARROWEST, k))  # a step that is cut short is tried as it is
+    while k >= least:
         if not best.k and k * CORRECTION_REACH <= reach:
             flipped = _move(live, ranking, flipped, 0)
             ranking, reach = corrected(search, weights, proposed, k), k
-            k = _fitting(search, state, k, ranking)
-            least = min(least, k)
-            if not k:
+        size = min(k, len(ranking))
+        if size:
+            flipped = _move(live, ranking, flipped, size)
+            fits = len(live.selection) <= search.budget  # returns make room, so that only the trial shows it
+            terms = search.objective.value(live.model) if fits else state.terms
+            if total(terms, weights) < total(best.terms, weights):
+                best = Flips(ranking, size, terms)
+            elif best.k:
                 break
-        flipped = _move(live, ranking, flipped, k)
-        fits = len(live.selection) <= search.budget
-        terms = search.objective.value(live.model) if fits else state.terms
-        if total(terms, weights) < total(best.terms, weights):
-            best = Flips(ranking, k, terms)
-        elif best.k:
-            break
-        k //= 2
+        k = (size or k) // 2
     _move(live, ranking, flipped, best.k)
     return best
-
-
-def _fitting(search: Search, state: SearchState, k: int, ranking: Ranking) -> int:
-    """The most flips, up to k, that the ranking holds and the budget leaves. Returns make room, so that with them only
-    a trial shows whether it is within the budget."""
-    room = k if state.allow_returns else max(0, search.room)
-    return min(k, len(ranking), room)
 
 
 def _move(live: EditableModel, ranking: Ranking, flipped: int, k: int) -> int:

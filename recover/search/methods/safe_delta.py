@@ -30,9 +30,9 @@ from recover.search.methods.matrices import by_matrix, linear_layers
 from recover.search.methods.protocol import Data, Limits, OnStep, Step
 from recover.search.objective import Passage, batches, padded
 
-WIDTH = 4096  # of the authors' models: their budget is for matrices of this many rows and columns
+AUTHORS_WIDTH = 4096  # of the authors' models: their budget is for matrices of this many rows and columns
 NEVER = 0.15  # the share of entries, last in the order, that are not admitted
-COLUMNS = 128  # compensated together: one matrix product for the columns after them
+COLUMNS_TOGETHER = 128  # compensated together: one matrix product for the columns after them
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -134,7 +134,7 @@ def admitted(update: Tensor, squares: Tensor, scale: float, order: str) -> Tenso
     weight = (1 / squares).expand_as(cost)
     places = (weight if order == "ratio" else cost).flatten().argsort(stable=True)
     places = places[: cost.numel() - int(NEVER * cost.numel())]
-    fits = cost.flatten()[places].cumsum(0) <= scale * weight.sum() / WIDTH**2
+    fits = cost.flatten()[places].cumsum(0) <= scale * weight.sum() / AUTHORS_WIDTH**2
     mask = torch.zeros(cost.numel(), dtype=torch.bool, device=cost.device)
     mask[places[fits]] = True
     return mask.view(cost.shape)
@@ -143,8 +143,8 @@ def admitted(update: Tensor, squares: Tensor, scale: float, order: str) -> Tenso
 def compensated(aligned: Tensor, tuned: Tensor, mask: Tensor, upper: Tensor) -> Tensor:
     """The aligned matrix with the tuned entries of `mask`; each column's change is made up for in the later ones."""
     found, width = aligned.clone(), aligned.shape[1]
-    for start in range(0, width, COLUMNS):
-        end = min(start + COLUMNS, width)
+    for start in range(0, width, COLUMNS_TOGETHER):
+        end = min(start + COLUMNS_TOGETHER, width)
         errors = torch.zeros_like(found[:, start:end])
         for j in range(start, end):
             new = torch.where(mask[:, j], tuned[:, j], found[:, j])

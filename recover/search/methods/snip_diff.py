@@ -16,11 +16,11 @@ from torch import Tensor
 
 from recover.model.editable import EditableModel
 from recover.search.methods.answers import by_refusal
-from recover.search.methods.protocol import Data, Limits, OnStep, Step, Tokens
+from recover.search.methods.protocol import Data, Limits, OnStep, Step, TokenIds
 from recover.search.objective import batches, log_probabilities, passage
 from recover.search.ranking import top_k
 
-Row = tuple[Tokens, Tokens]  # a prompt and its answer
+PromptAndAnswer = tuple[TokenIds, TokenIds]  # a prompt and its answer
 
 
 def snip_diff(
@@ -52,23 +52,23 @@ def snip_diff(
     return "one set difference"
 
 
-def _told(data: Data, model: Any, prompts: Sequence[Tokens], tokens: int) -> list[Row]:
+def _told(data: Data, model: Any, prompts: Sequence[TokenIds], tokens: int) -> list[PromptAndAnswer]:
     return list(zip(prompts, data.answer(model, prompts, tokens), strict=True))
 
 
-def scores(live: EditableModel, rows: Sequence[Row]) -> Iterator[tuple[str, Tensor]]:
+def scores(live: EditableModel, rows: Sequence[PromptAndAnswer]) -> Iterator[tuple[str, Tensor]]:
     """(name, |weight * gradient|) of the answers' mean negative log-likelihood, for every candidate matrix."""
     for name, gradient in live.gradients(_losses(rows)):
         yield name, gradient.mul_(live.current(name).to(gradient)).abs_()
 
 
-def _losses(rows: Sequence[Row]) -> Iterator[Callable[[Any], Tensor]]:
+def _losses(rows: Sequence[PromptAndAnswer]) -> Iterator[Callable[[Any], Tensor]]:
     total = sum(len(answer) for _, answer in rows)
     for batch in batches([passage(*row) for row in rows]):
         yield partial(surprise, [rows[i] for i in batch], total)
 
 
-def surprise(rows: Sequence[Row], total: int, model: Any) -> Tensor:
+def surprise(rows: Sequence[PromptAndAnswer], total: int, model: Any) -> Tensor:
     """The negative log-likelihood of the rows' answers, summed over their tokens and divided by `total`."""
     table = log_probabilities(model, [passage(*row) for row in rows], model.get_output_embeddings().weight.shape[0])
     said = torch.tensor([token for _, answer in rows for token in answer], device=table.device)

@@ -20,12 +20,12 @@ from recover.checkpoints.architecture import block_of, decoder_blocks
 from recover.checkpoints.selection import Selection
 from recover.errors import InputError
 from recover.model.editable import EditableModel
-from recover.search.methods.protocol import Data, Limits, OnStep, Step, Tokens
+from recover.search.methods.protocol import Data, Limits, OnStep, Step, TokenIds
 from recover.search.objective import last_hidden
 from recover.search.ranking import top_k
 
-BATCH = 8  # prompts in a mini-batch: the loss is on the batch mean, so this is part of the method
-Losses = Callable[[], Iterator[Callable[[Any], Tensor]]]
+BATCH_PROMPTS = 8  # prompts in a mini-batch: the loss is on the batch mean, so this is part of the method
+BatchLosses = Callable[[], Iterator[Callable[[Any], Tensor]]]
 
 
 def sp2025(
@@ -76,8 +76,8 @@ class Run:
 
     live: EditableModel
     names: Sequence[str]  # the candidates' tensors
-    safe: Losses  # on harmful prompts
-    useful: Losses | None  # on the task's prompts
+    safe: BatchLosses  # on harmful prompts
+    useful: BatchLosses | None  # on the task's prompts
     k: int  # weights that a step restores
     steps: int
     every: int  # steps from one check to the next
@@ -116,24 +116,24 @@ def candidates(live: EditableModel, depth: int) -> list[str]:
 
 
 @torch.inference_mode()
-def mean_hidden(model: Any, prompts: Sequence[Tokens], depth: int) -> Tensor:
+def mean_hidden(model: Any, prompts: Sequence[TokenIds], depth: int) -> Tensor:
     """The mean output of block `depth` at the prompts' last tokens: (width,)."""
-    parts = [last_hidden(model, prompts[i : i + BATCH], depth) for i in range(0, len(prompts), BATCH)]
+    parts = [last_hidden(model, prompts[i : i + BATCH_PROMPTS], depth) for i in range(0, len(prompts), BATCH_PROMPTS)]
     return torch.cat(parts).mean(0).clone()
 
 
-def _losses(prompts: Sequence[Tokens], direction: Tensor, depth: int) -> Iterator[Callable[[Any], Tensor]]:
+def _losses(prompts: Sequence[TokenIds], direction: Tensor, depth: int) -> Iterator[Callable[[Any], Tensor]]:
     """-cos(mean hidden state of a mini-batch, direction), a loss a mini-batch."""
-    for start in range(0, len(prompts), BATCH):
-        yield partial(_away, prompts[start : start + BATCH], direction, depth)
+    for start in range(0, len(prompts), BATCH_PROMPTS):
+        yield partial(_away, prompts[start : start + BATCH_PROMPTS], direction, depth)
 
 
-def _away(prompts: Sequence[Tokens], direction: Tensor, depth: int, model: Any) -> Tensor:
+def _away(prompts: Sequence[TokenIds], direction: Tensor, depth: int, model: Any) -> Tensor:
     return -cosine_similarity(last_hidden(model, prompts, depth).mean(0), direction, dim=0)
 
 
 def _restoring(
-    live: EditableModel, names: Sequence[str], losses: Losses, total: dict[str, Tensor] | None
+    live: EditableModel, names: Sequence[str], losses: BatchLosses, total: dict[str, Tensor] | None
 ) -> Iterator[tuple[str, Tensor]]:
     """|gradient| where the weight is the tuned one and sign(tuned - aligned) == sign(gradient), else 0."""
     for name, gradient in live.gradients(losses(), names):
@@ -147,7 +147,7 @@ def _restoring(
         yield name, score
 
 
-def _returning(live: EditableModel, losses: Losses, flips: Selection) -> Iterator[tuple[str, Tensor]]:
+def _returning(live: EditableModel, losses: BatchLosses, flips: Selection) -> Iterator[tuple[str, Tensor]]:
     """|gradient| of the task at this step's weights where sign(current - tuned) == sign(gradient), else 0."""
     for name, gradient in live.gradients(losses(), list(flips.positions)):
         aligned, tuned = (v.to(gradient.device).float() for v in live.pair.values(name))
