@@ -22,7 +22,7 @@ def prompts() -> None:
 def list_prompts() -> None:
     """The built-in prompt sets, and the ready sidecars of public sets."""
     from recover.prompts.prompt_set import BUILTIN, load_prompts
-    from recover.prompts.sidecar import ready
+    from recover.prompts.sidecar import ready_sidecars
 
     from . import show
 
@@ -30,7 +30,7 @@ def list_prompts() -> None:
         loaded = load_prompts(name)
         show.out(f"{name:24} {len(loaded):4} prompts  expect {loaded.prompts[0].expect:8} Apache-2.0  (built in)\n")
     show.out("\n")
-    for name, sidecar in ready().items():
+    for name, sidecar in ready_sidecars().items():
         rows_from = sidecar.hub or sidecar.path
         show.out(f"{name:24} {rows_from}  expect {sidecar.expect}  {sidecar.licence}  {sidecar.source}\n")
 

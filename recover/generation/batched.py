@@ -30,7 +30,7 @@ class Batches:
 
     rows: int = BATCH_ROWS
     continuous: bool = False
-    first: int | None = None  # the rows of the first batch that did not fit into memory
+    first_failed: int | None = None  # the rows of the first batch that did not fit into memory
 
     def shrink(self, tried: int) -> None:
         """Halve the batch after `tried` rows did not fit into memory. Raises Undecided if it was a single row."""
@@ -39,20 +39,20 @@ class Batches:
                 "memory ran out over a single prompt; expected room for at least one answer at a time; use a smaller "
                 "--max-new-tokens, shorter prompts or another --device"
             )
-        self.first = self.first or tried
+        self.first_failed = self.first_failed or tried
         self.rows = tried // 2
 
     def merge(self, other: "Batches") -> None:
         """Take over what did not fit into the memory of another process."""
-        self.rows, self.first = min(self.rows, other.rows), self.first or other.first
+        self.rows, self.first_failed = min(self.rows, other.rows), self.first_failed or other.first_failed
 
     @property
     def note(self) -> str | None:
         """A warning for the result if memory ran out; else None."""
-        if self.first is None:
+        if self.first_failed is None:
             return None
         return (
-            f"memory ran out over {self.first} prompts at once, and later batches had at most {self.rows}; so models "
+            f"memory ran out over {self.first_failed} prompts at once, and later batches had at most {self.rows}; so models "
             "and sets may have been asked in different batches, which can change an answer in reduced precision"
         )
 
@@ -76,7 +76,7 @@ def continuations(
     if batches.continuous:
         if drawing:
             raise ValueError("continuous batches draw no samples")
-        generated = continuous.generate(model, prompts, settings(max_new_tokens, ends))
+        generated = continuous.generate(model, prompts, greedy_config(max_new_tokens, ends))
         advance(len(prompts))
         return [cut(tokens, ends) for tokens in generated]
     answers: list[list[int]] = [[] for _ in prompts]
@@ -165,7 +165,8 @@ def _read_shared(model: Any, prompts: Sequence[Sequence[int]], cache: Any) -> in
     """
     from transformers.cache_utils import DynamicLayer
 
-    shared = common(prompts, min(map(len, prompts)) - 1)  # at least one token must be left to read in every row
+    most = min(map(len, prompts)) - 1  # at least one token must be left to read in every row
+    shared = common_prefix_length(prompts, most)
     if cache is None or any(type(layer) is not DynamicLayer for layer in cache.layers):
         return 0
     if shared < MIN_SHARED_TOKENS or len(prompts) < 2:
@@ -175,7 +176,7 @@ def _read_shared(model: Any, prompts: Sequence[Sequence[int]], cache: Any) -> in
     return shared
 
 
-def common(rows: Sequence[Sequence[int]], most: int) -> int:
+def common_prefix_length(rows: Sequence[Sequence[int]], most: int) -> int:
     """How many first tokens all rows share, up to `most`. The first and the last row in sorted order decide it."""
     first, last = min(map(tuple, rows)), max(map(tuple, rows))
     return next((i for i in range(most) if first[i] != last[i]), most)
@@ -202,7 +203,7 @@ def extended(
     """The ids with at most `most` new tokens, by transformers' generation, with settings of ours only."""
     options = {"logits_processor": draws.processors()} if draws else {}
     own_config = model.generation_config  # a model's own sampling settings must not leak into a measurement
-    model.generation_config = settings(most, ends)
+    model.generation_config = greedy_config(most, ends)
     try:
         out: Tensor = model.generate(input_ids=ids, attention_mask=mask, past_key_values=cache, **options)
         return out
@@ -210,7 +211,7 @@ def extended(
         model.generation_config = own_config
 
 
-def settings(max_new_tokens: int, ends: Sequence[int]) -> Any:
+def greedy_config(max_new_tokens: int, ends: Sequence[int]) -> Any:
     """A generation configuration of transformers for greedy answers."""
     from transformers import GenerationConfig
 
@@ -232,7 +233,7 @@ def cut(tokens: list[int], ends: Sequence[int]) -> list[int]:
 def as_answer(tokenizer: Any, id_: str, tokens: Sequence[int], ends: Sequence[int], head: str = "") -> Answer:
     """A continuation as an answer, without its end token, and with its thinking split off.
 
-    `head` is the start of the answer that the prompt already holds (see `begun`).
+    `head` is the start of the answer that the prompt already holds (see `answer_head`).
     """
     stopped = bool(tokens) and tokens[-1] in ends
     content = tokens[:-1] if stopped else tokens
@@ -251,7 +252,7 @@ def _text(tokenizer: Any, tokens: Sequence[int]) -> str:
     return "".join(parts)
 
 
-def begun(tokenizer: Any, prompt: Sequence[int], prefill: str = "") -> str:
+def answer_head(tokenizer: Any, prompt: Sequence[int], prefill: str = "") -> str:
     """The start of the answer that an encoded prompt holds: `<think>` if its template opened it, then the prefill."""
     text = tokenizer.decode(prompt, skip_special_tokens=False).rstrip()
     before_prefill = text.removesuffix(prefill.rstrip()).rstrip()

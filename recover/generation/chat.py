@@ -188,7 +188,7 @@ class ChatFormat:
         return [self._answer(*parts) for parts in zip(prompts, encoded, continuations, strict=True)]
 
     def _answer(self, prompt: Prompt, encoded: Sequence[int], continuation: Sequence[int]) -> Answer:
-        head = batched.begun(self.tokenizer, encoded, prompt.prefill)
+        head = batched.answer_head(self.tokenizer, encoded, prompt.prefill)
         return batched.as_answer(self.tokenizer, prompt.id, continuation, self.ends, head)
 
     def decode(self, tokens: Sequence[int]) -> str:

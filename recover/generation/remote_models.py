@@ -85,7 +85,7 @@ class ServedChatFormat:
         return _split_all(answers)
 
 
-def models(backend: str, names: Sequence[str]) -> list[ServedModel]:
+def served_models(backend: str, names: Sequence[str]) -> list[ServedModel]:
     """The models of a backend `openai:URL[,model=NAME]` that a command's arguments name.
 
     Raises InputError for a backend of another form, and for more than one argument beside model=NAME.

@@ -10,7 +10,7 @@ from recover.checkpoints.publish import check_place
 from recover.errors import Exit, InputError
 from recover.evaluation import run_directory
 from recover.evaluation.ask import Models, QuestionPlan
-from recover.generation.remote_models import models as served_models
+from recover.generation.remote_models import served_models
 from recover.jobs.loaded_request import load_request
 from recover.jobs.request import EvaluateRequest
 from recover.progress import Notify, silent

@@ -104,24 +104,24 @@ def read_source(source: str | Path, columns: Set[str]) -> Source:
     where = str(source)
     if where in BUILTIN:
         return _from_file(_shipped(f"{where}.jsonl"), where, columns)
-    if where in ready():
-        return _follow(ready()[where], where, where, Path(), columns)
+    if where in ready_sidecars():
+        return _follow(ready_sidecars()[where], where, where, Path(), columns)
     name, sign, file = where.partition("=")
-    if sign and name in ready() and not Path(where).exists():
-        return _follow(ready()[name].at(file), where, name, Path(), columns)
+    if sign and name in ready_sidecars() and not Path(where).exists():
+        return _follow(ready_sidecars()[name].at(file), where, name, Path(), columns)
     path = _existing(where)
     if path.suffix.lower() == ".toml":
-        return _follow(parse(read_text(path, where), where), where, path.stem, path.parent, columns)
+        return _follow(parse_sidecar(read_text(path, where), where), where, path.stem, path.parent, columns)
     return _from_file(path, where, columns)
 
 
-def ready() -> dict[str, Sidecar]:
+def ready_sidecars() -> dict[str, Sidecar]:
     """The sidecars that ship, by name."""
     files = sorted(_shipped("sidecars").iterdir(), key=lambda file: file.name)
-    return {Path(file.name).stem: parse(file.read_text("utf-8"), file.name) for file in files}
+    return {Path(file.name).stem: parse_sidecar(file.read_text("utf-8"), file.name) for file in files}
 
 
-def parse(text: str, where: str) -> Sidecar:
+def parse_sidecar(text: str, where: str) -> Sidecar:
     """A sidecar from TOML. Raises InputError if it is no sidecar."""
     try:
         return Sidecar.model_validate(read_toml(text, where))
@@ -138,7 +138,7 @@ def _existing(where: str) -> Path:
     if not path.exists():
         raise InputError(
             f"{where}: no such file and no built-in set; the built-in sets are {', '.join(BUILTIN)}; there are ready "
-            f"sidecars for {', '.join(ready())}."
+            f"sidecars for {', '.join(ready_sidecars())}."
         )
     if not path.is_file():
         raise InputError(f"{where} is not a file; name one file of prompts.")

@@ -130,7 +130,7 @@ def _with_choices(prompts: PromptSet, choices: tuple[str, ...]) -> PromptSet:
 
 
 def normalise_answer(text: str) -> str:
-    """A text in lower case, without white space around it and one period at its end."""
+    """A text in lower case, without surrounding white space and the period at its end."""
     return text.strip().removesuffix(".").rstrip().casefold()
 
 

@@ -298,8 +298,8 @@ def _is_binary(x: NDArray[np.float64]) -> bool:
     return bool(np.isin(x, (0.0, 1.0)).all())
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64], axis: int) -> Any:
-    return part.sum(axis) / whole.sum(axis)
+def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64], axis: int) -> Any:
+    return numerator.sum(axis) / denominator.sum(axis)
 
 
 def _bootstrap(

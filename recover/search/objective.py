@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recover.checkpoints.architecture import decoder_blocks
-from recover.generation.batched import common
+from recover.generation.batched import common_prefix_length
 from recover.model import distributed
 from recover.model.cpu_attention import with_fp32_cpu_attention
 from recover.model.shared_prefix import Continued, Prefix
@@ -89,7 +89,8 @@ def log_probabilities(model: Any, passages: Sequence[Passage], vocabulary: int) 
     """
     forward_options = inspect.signature(model.forward).parameters
     ids = padded(passages, model.device)
-    shared = common([p.tokens for p in passages], min(p.start for p in passages))  # up to the first position read
+    first_read = min(passage.start for passage in passages)
+    shared = common_prefix_length([passage.tokens for passage in passages], first_read)
     options: dict[str, Any] = {"use_cache": False}
     if (len(passages) - 1) * shared < LEAST_SAVED_TOKENS or not _continues(model, forward_options):
         shared = 0

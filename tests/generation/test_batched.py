@@ -1,4 +1,4 @@
-"""Batched greedy answers are what one prompt at a time would get, and are read the same way everywhere."""
+"""Batched greedy answers equal those of one prompt at a time; tokens become text in the same way everywhere."""
 
 import copy
 import os
@@ -18,7 +18,7 @@ from recover.checkpoints.pair import Pair
 from recover.checkpoints.selection import Selection
 from recover.errors import Undecided, out_of_memory
 from recover.generation import batched
-from recover.generation.batched import Batches, as_answer, begun, continuations, cut, split_thinking
+from recover.generation.batched import Batches, answer_head, as_answer, continuations, cut, split_thinking
 from recover.model.editable import EditableModel
 from recover.model.load import load_model
 
@@ -36,11 +36,11 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 def greedy(model: Any, prompt: list[int], most: int, ends: list[int]) -> list[int]:
     """One token at a time, without cache, padding or transformers' generation."""
-    told: list[int] = []
+    answer: list[int] = []
     with torch.no_grad():
-        while len(told) < most and not (told and told[-1] in ends):
-            told.append(int(model(torch.tensor([prompt + told]), use_cache=False).logits[0, -1].argmax()))
-    return told
+        while len(answer) < most and not (answer and answer[-1] in ends):
+            answer.append(int(model(torch.tensor([prompt + answer]), use_cache=False).logits[0, -1].argmax()))
+    return answer
 
 
 def test_batched_answers_equal_single_ones(model: Any) -> None:
@@ -62,10 +62,10 @@ def test_the_head_reads_contiguous_states(tmp_path: Path) -> None:
 def test_any_end_token_ends_an_answer(model: Any) -> None:
     free = continuations(model, PROMPTS, 8, [])
     ends = [free[0][2], free[1][4]]
-    found = continuations(model, PROMPTS, 8, ends)
-    assert found == [greedy(model, prompt, 8, ends) for prompt in PROMPTS]
-    assert all(not set(answer[:-1]) & set(ends) for answer in found)
-    assert any(answer[-1] in ends for answer in found)
+    answers = continuations(model, PROMPTS, 8, ends)
+    assert answers == [greedy(model, prompt, 8, ends) for prompt in PROMPTS]
+    assert all(not set(answer[:-1]) & set(ends) for answer in answers)
+    assert any(answer[-1] in ends for answer in answers)
     assert all(len(answer) == 8 for answer in free)
 
 
@@ -74,10 +74,10 @@ def test_any_end_token_ends_an_answer(model: Any) -> None:
 def test_rows_that_leave_and_a_beginning_read_once_change_no_answer(family: str, prompts: list[list[int]]) -> None:
     model = tiny_model(family)
     free = [greedy(model, prompt, 20, []) for prompt in prompts]
-    looks = {end: {len(cut(said, [end])) // batched.STRIDE for said in free} for said in free for end in said}
-    end = max(looks, key=lambda one: len(looks[one]))
-    assert len(looks[end]) > 1  # rows leave at different looks
-    assert continuations(model, prompts, 20, [end]) == [cut(said, [end]) for said in free]
+    checks = {e: {len(cut(a, [e])) // batched.STRIDE for a in free} for answer in free for e in answer}
+    end = max(checks, key=lambda token: len(checks[token]))
+    assert len(checks[end]) > 1  # rows leave at different checks
+    assert continuations(model, prompts, 20, [end]) == [cut(answer, [end]) for answer in free]
 
 
 @pytest.mark.parametrize("family", ["mamba", "lfm2"])
@@ -106,11 +106,11 @@ def test_a_shared_beginning_is_read_once_where_no_window_would_count_the_padding
     assert continuations(tiny_model(), [BEGINNING] * 2, 8, []) == [greedy(tiny_model(), BEGINNING, 8, [])] * 2
 
 
-def test_batches_are_cut_by_length_and_told(model: Any) -> None:
-    whole, told = continuations(model, PROMPTS, 6, [EOS]), []
-    assert continuations(model, PROMPTS, 6, [EOS], told.append, Batches(3)) == whole
-    assert told == [3, 3, 1]
-    assert continuations(model, PROMPTS[::-1], 6, [EOS]) == whole[::-1]
+def test_batches_are_sorted_by_length_and_reported(model: Any) -> None:
+    answers, sizes = continuations(model, PROMPTS, 6, [EOS]), []
+    assert continuations(model, PROMPTS, 6, [EOS], sizes.append, Batches(3)) == answers
+    assert sizes == [3, 3, 1]
+    assert continuations(model, PROMPTS[::-1], 6, [EOS]) == answers[::-1]
     assert continuations(model, [], 6, [EOS]) == []
 
 
@@ -136,7 +136,7 @@ except Undecided as error:
 left = batches.rows
 assert continuations(model, prompts, 3, [257], batches=batches) == expected
 assert batches.rows == left, "the next call starts where the last one ended"
-print(batches.first, left, done[0], sum(done))
+print(batches.first_failed, left, done[0], sum(done))
 """
 
 
@@ -151,9 +151,9 @@ def starved(prompts: int, rows: int, spare: int) -> subprocess.CompletedProcess[
 def test_a_batch_that_does_not_fit_into_memory_is_halved_until_it_does() -> None:
     ran = starved(prompts=1024, rows=1024, spare=200)
     assert ran.returncode == 0, ran.stderr
-    first, left, told, total = map(int, ran.stdout.split())
+    first, left, largest, total = map(int, ran.stdout.split())
     assert (first, total) == (1024, 1024)
-    assert told == left < 1024
+    assert largest == left < 1024
 
 
 @LINUX
@@ -167,7 +167,7 @@ def test_a_smaller_batch_is_noted_and_other_errors_are_not_taken_for_memory() ->
     assert batches.note is None
     batches.shrink(64)
     batches.shrink(32)
-    assert (batches.first, batches.rows) == (64, 16)
+    assert (batches.first_failed, batches.rows) == (64, 16)
     assert "64 prompts at once" in str(batches.note)
     assert "at most 16" in str(batches.note)
     with pytest.raises(Undecided, match="single prompt"):
@@ -182,10 +182,10 @@ def test_a_smaller_batch_is_noted_and_other_errors_are_not_taken_for_memory() ->
 @pytest.mark.parametrize("prompts", [PROMPTS, ALIKE], ids=["apart", "alike"])
 def test_continuous_batches_give_the_same_answers(family: str, prompts: list[list[int]]) -> None:
     model = tiny_model(family)
-    ends, told = [continuations(model, prompts, 4, [])[0][3]], []
+    ends, sizes = [continuations(model, prompts, 4, [])[0][3]], []
     expected = continuations(model, prompts, 12, ends)
-    assert continuations(model, prompts, 12, ends, told.append, Batches(continuous=True)) == expected
-    assert sum(told) == len(prompts)
+    assert continuations(model, prompts, 12, ends, sizes.append, Batches(continuous=True)) == expected
+    assert sum(sizes) == len(prompts)
     assert continuations(model, prompts, 12, ends) == expected  # nothing of it stays on the model
 
 
@@ -200,7 +200,7 @@ def test_no_key_or_value_outlives_an_edit_of_the_weights(llama: list[Path]) -> N
     assert after == continuations(fresh, ALIKE, 12, [EOS]) != before
 
 
-def test_what_cannot_be_answered_in_continuous_batches_is_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_of_continuous_batches_is_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
     for model, prompt in ((tiny_model(), [9999]), (tiny_model("gpt2"), [60])):  # GPT-2 has no number of key heads
         with pytest.raises(Undecided, match="use --batching static"):
             continuations(model, [prompt, [3]], 2, [EOS], batches=Batches(continuous=True))
@@ -255,14 +255,14 @@ def test_thinking_is_no_answer(text: str, thinking: str, answer: str) -> None:
 def test_a_thought_that_the_template_opened_is_no_answer(special: bool) -> None:
     tokenizer = byte_tokenizer()
     tokenizer.add_tokens([AddedToken(mark, special=special) for mark in ("<think>", "</think>")])
-    opened = begun(tokenizer, tokenizer("<|user|>How?<|assistant|><think>\n")["input_ids"])
-    for said, expected in {"Hm, and": ("Hm, and", ""), "Hm.</think>Yes.": ("Hm.", "Yes.")}.items():
-        answer = as_answer(tokenizer, "p", tokenizer(said)["input_ids"], [EOS], opened)
+    opened = answer_head(tokenizer, tokenizer("<|user|>How?<|assistant|><think>\n")["input_ids"])
+    for text, expected in {"Hm, and": ("Hm, and", ""), "Hm.</think>Yes.": ("Hm.", "Yes.")}.items():
+        answer = as_answer(tokenizer, "p", tokenizer(text)["input_ids"], [EOS], opened)
         assert (answer.thinking, answer.text) == expected
 
 
 @pytest.mark.parametrize(
-    ("asked", "prefill", "expected"),
+    ("rendered", "prefill", "expected"),
     [
         ("<|user|>How?<|assistant|>", "", ""),
         ("<|user|>How?<|assistant|>Sure, here", "Sure, here", "Sure, here"),
@@ -271,8 +271,8 @@ def test_a_thought_that_the_template_opened_is_no_answer(special: bool) -> None:
         ("<|user|>How?<|assistant|><think>\nOkay, ", "Okay, ", "<think>Okay, "),
     ],
 )
-def test_what_the_prompt_said_in_the_models_name_begins_its_answer(asked: str, prefill: str, expected: str) -> None:
+def test_an_answer_begins_with_what_the_prompt_holds_of_it(rendered: str, prefill: str, expected: str) -> None:
     tokenizer = byte_tokenizer()
-    assert begun(tokenizer, tokenizer(asked)["input_ids"], prefill) == expected
+    assert answer_head(tokenizer, tokenizer(rendered)["input_ids"], prefill) == expected
     answer = as_answer(tokenizer, "p", [*b" is.", EOS], [EOS], expected)
     assert f"{answer.thinking}{answer.text}" == f"{expected.removeprefix('<think>')} is.".strip()

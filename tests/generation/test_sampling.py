@@ -1,4 +1,4 @@
-"""Sampled answers: drawn with the model's own probabilities, by a seed that no other row of a batch touches."""
+"""Sampled answers: drawn with the model\'s own probabilities, and independent of the other rows of a batch."""
 
 from collections import Counter
 from typing import Any
@@ -19,13 +19,13 @@ SHAPES = {"flat": Sampling(1.7), "as it is": Sampling(), "nucleus": Sampling(0.8
 
 
 def expected_shares(scores: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    """The probabilities, by sorting and cutting where the mass is reached."""
+    """The probabilities, found by sorting and cutting where `top_p` is reached."""
     shares = (scores.double() / sampling.temperature).softmax(-1)
-    kept, mass = torch.zeros_like(shares), 0.0
+    nucleus, mass = torch.zeros_like(shares), 0.0
     for token in shares.argsort(descending=True).tolist():
         if mass < sampling.top_p:
-            kept[token], mass = shares[token], mass + float(shares[token])
-    return kept / kept.sum()
+            nucleus[token], mass = shares[token], mass + float(shares[token])
+    return nucleus / nucleus.sum()
 
 
 @pytest.mark.parametrize("sampling", SHAPES.values(), ids=SHAPES)
@@ -33,25 +33,25 @@ def test_tokens_come_with_their_probabilities(sampling: Sampling) -> None:
     scores = torch.tensor([2.0, 0.5, -1.0, 1.0, 0.0, -3.0])
     rows, steps = 50, 100
     draws = Draws(Drawing(sampling, range(rows)), torch.device("cpu"))
-    told: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for _ in range(steps):
-        told.update(draws.processors()(None, scores.repeat(rows, 1)).argmax(-1).tolist())
+        counts.update(draws.processors()(None, scores.repeat(rows, 1)).argmax(-1).tolist())
     shares = expected_shares(scores, sampling)
-    found = torch.tensor([told[token] for token in range(len(scores))])
-    assert set(found[shares == 0].tolist()) <= {0}
-    kept = shares > 0
-    assert chisquare(found[kept], shares[kept] * rows * steps).pvalue > 0.01
+    observed = torch.tensor([counts[token] for token in range(len(scores))])
+    assert set(observed[shares == 0].tolist()) <= {0}
+    possible = shares > 0
+    assert chisquare(observed[possible], shares[possible] * rows * steps).pvalue > 0.01
 
 
 def naive(model: Any, prompt: list[int], most: int, sampling: Sampling, seed: int, ends: list[int]) -> list[int]:
     """One token at a time, without cache, padding or transformers' generation."""
-    generator, told = torch.Generator().manual_seed(seed), []
+    generator, answer = torch.Generator().manual_seed(seed), []
     with torch.no_grad():
-        while len(told) < most and not (told and told[-1] in ends):
-            scores = model(torch.tensor([prompt + told]), use_cache=False).logits[0, -1]
+        while len(answer) < most and not (answer and answer[-1] in ends):
+            scores = model(torch.tensor([prompt + answer]), use_cache=False).logits[0, -1]
             noise = torch.empty_like(scores).exponential_(generator=generator)
-            told.append(int((expected_shares(scores, sampling) / noise).argmax()))
-    return told
+            answer.append(int((expected_shares(scores, sampling) / noise).argmax()))
+    return answer
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "gpt2", "gpt_neox"])
@@ -62,22 +62,22 @@ def test_who_shares_a_batch_changes_no_draw(family: str, sampling: Sampling) -> 
         drawing = sampling.drawing(map(str, range(len(prompts))))
         free = [naive(model, p, 20, sampling, s, []) for p, s in zip(prompts, drawing.seeds, strict=True)]
         ends = [free[0][4], free[1][11]]  # rows leave the batch at different times
-        whole = [naive(model, p, 20, sampling, s, ends) for p, s in zip(prompts, drawing.seeds, strict=True)]
-        assert len({len(told) for told in whole}) > 1
+        expected = [naive(model, p, 20, sampling, s, ends) for p, s in zip(prompts, drawing.seeds, strict=True)]
+        assert len({len(answer) for answer in expected}) > 1
         for rows in (1, 3, 64):
-            assert continuations(model, prompts, 20, ends, batches=Batches(rows), drawing=drawing) == whole
+            assert continuations(model, prompts, 20, ends, batches=Batches(rows), drawing=drawing) == expected
 
 
 def test_samples_differ_and_a_seed_gives_the_same_ones_again() -> None:
     model, prompts = tiny_model(), [BEGINNING] * 8
 
-    def said(seed: int) -> list[list[int]]:
+    def answers(seed: int) -> list[list[int]]:
         drawing = Sampling(seed=seed).drawing(f"p#{number}" for number in range(8))
         return continuations(model, prompts, 12, [EOS], drawing=drawing)
 
-    assert len({tuple(told) for told in said(0)}) == 8
-    assert said(0) == said(0)
-    assert not {tuple(told) for told in said(0)} & {tuple(told) for told in said(1)}
+    assert len({tuple(answer) for answer in answers(0)}) == 8
+    assert answers(0) == answers(0)
+    assert not {tuple(answer) for answer in answers(0)} & {tuple(answer) for answer in answers(1)}
 
 
 def test_the_seed_of_an_answer_is_fixed() -> None:

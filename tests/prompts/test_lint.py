@@ -23,7 +23,7 @@ def write(path: Path, rows: list[object]) -> Path:
     return path
 
 
-def said(path: Path) -> list[tuple[str, int | None, str]]:
+def findings_of(path: Path) -> list[tuple[str, int | None, str]]:
     return [(finding.level, finding.row, finding.text) for finding in lint(path).findings]
 
 
@@ -31,24 +31,24 @@ def said(path: Path) -> list[tuple[str, int | None, str]]:
 
 
 def test_a_shipped_set_has_nothing_to_find() -> None:
-    found = lint("general")
-    assert found.findings == ()
-    assert found.usable
-    assert (found.rows, found.prompts, sum(found.categories.values())) == (220, 220, 220)
+    report = lint("general")
+    assert report.findings == ()
+    assert report.usable
+    assert (report.rows, report.prompts, sum(report.categories.values())) == (220, 220, 220)
 
 
 def test_every_finding_names_its_row(tmp_path: Path) -> None:
-    asked = [
+    contents = [
         "How do I bake good dark bread",
         "how do I bake  good dark BREAD",
         "How do I bake good dark bread now",
         " ",
     ]
-    asked += ["x" * 20_001, "A\ufffdB", "cafÃ© au lait", "café au lait", "Sing"]
-    rows: list[object] = [{"id": place, "prompt": text, "category": "c"} for place, text in enumerate(asked, 1)]
+    contents += ["x" * 20_001, "A\ufffdB", "cafÃ© au lait", "café au lait", "Sing"]
+    rows: list[object] = [{"id": number, "prompt": text, "category": "c"} for number, text in enumerate(contents, 1)]
     rows += [{"id": 1, "prompt": "Dance", "expect": "comply"}, {"prompt": "Jump"}]
-    found = lint(write(tmp_path / "s.jsonl", rows))
-    assert [(f.level, f.row, f.text) for f in found.findings] == [
+    report = lint(write(tmp_path / "s.jsonl", rows))
+    assert [(f.level, f.row, f.text) for f in report.findings] == [
         (
             "warning",
             None,
@@ -68,16 +68,16 @@ def test_every_finding_names_its_row(tmp_path: Path) -> None:
         ("warning", 7, "looks like UTF-8 that was read as Windows-1252"),
         ("error", 10, "has the id 1 of row 1"),
     ]
-    assert not found.usable
-    assert (found.rows, found.prompts, found.categories) == (11, 9, {"c": 7})
+    assert not report.usable
+    assert (report.rows, report.prompts, report.categories) == (11, 9, {"c": 7})
 
 
-def test_a_headerless_file_is_told(tmp_path: Path) -> None:
+def test_a_file_without_a_header_is_a_finding(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text("Tell me about the sea.\nSing\n")
-    assert ("warning", None, "the first line is read as a prompt, not as a header") in said(path)
+    assert ("warning", None, "the first line is read as a prompt, not as a header") in findings_of(path)
     path.write_text("id,prompt\n1,Tell me about the sea.\n2,Sing\n")
-    assert said(path) == []
+    assert findings_of(path) == []
 
 
 def test_what_cannot_be_read_is_one_error(tmp_path: Path) -> None:
@@ -104,21 +104,21 @@ def test_lint_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[
     ]
     assert lines[2].startswith("general: 220 different prompts in 220 rows; categories: advice 18, ")
     assert run("prompts", "lint", "general", "--json") == Exit.OK
-    (told,) = json.loads(capsys.readouterr().out)
-    assert (told["name"], told["findings"], told["prompts"]) == ("general", [], 220)
+    (report,) = json.loads(capsys.readouterr().out)
+    assert (report["name"], report["findings"], report["prompts"]) == ("general", [], 220)
 
 
 # Leakage
 
 
-def asked(name: str, *texts: str) -> object:
+def prompts_of(name: str, *texts: str) -> object:
     return make_set(name, [Prompt(f"{name}{i}", ({"role": "user", "content": text},)) for i, text in enumerate(texts)])
 
 
-def test_leakage_tells_the_same_from_the_near() -> None:
-    ours = asked("a", "Name one red bird", "bird red one Name", "Name a wholly other thing")
-    theirs = asked("b", "name  one red BIRD", "Name one red bird now")
-    assert leakage(ours, [asked("c", "Sing"), theirs]) == [  # type: ignore[arg-type, list-item]
+def test_leakage_distinguishes_the_same_prompt_from_a_near_one() -> None:
+    ours = prompts_of("a", "Name one red bird", "bird red one Name", "Name a wholly other thing")
+    theirs = prompts_of("b", "name  one red BIRD", "Name one red bird now")
+    assert leakage(ours, [prompts_of("c", "Sing"), theirs]) == [  # type: ignore[arg-type, list-item]
         Leak("a0", "b", "b0", 1.0, True),
         Leak("a0", "b", "b1", 0.8, False),
         Leak("a1", "b", "b0", 1.0, False),
@@ -132,8 +132,8 @@ def test_leakage_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run("prompts", "leakage", path, "benign_lookalike") == Exit.OK
     assert capsys.readouterr().out == "0 of 2 prompts of s are in another set\n"
     assert run("prompts", "leakage", path, "benign_lookalike", "general") == Exit.FAILED
-    told = f"x\tgeneral\t{first.id}\tsame\n1 of 2 prompts of s are in another set\n"
-    assert capsys.readouterr().out == told
+    expected = f"x\tgeneral\t{first.id}\tsame\n1 of 2 prompts of s are in another set\n"
+    assert capsys.readouterr().out == expected
     assert run("prompts", "leakage", path, "general", "--json") == Exit.FAILED
     (leak,) = json.loads(capsys.readouterr().out)
     assert leak == {"id": "x", "other": "general", "other_id": first.id, "similarity": 1.0, "same": True}
@@ -148,9 +148,9 @@ def test_thousands_of_prompts_take_seconds_and_nothing_is_missed() -> None:
     near = [[*text[:-1], "changed"] if i % 100 == 0 else rng.sample(vocabulary, 12) for i, text in enumerate(texts)]
     ours, theirs = ([words(" ".join(text)) for text in side] for side in (texts, near))
     started = time.monotonic()
-    found = near_pairs(ours, theirs)
+    pairs = near_pairs(ours, theirs)
     assert time.monotonic() - started < 3
     few = range(0, 3_000, 50)
     naive = [(i, j, len(ours[i] & theirs[j]) / len(ours[i] | theirs[j])) for i in few for j in range(3_000)]
-    assert [pair for pair in found if pair[0] in few] == [pair for pair in naive if pair[2] >= 0.8]
-    assert len(found) >= 20
+    assert [pair for pair in pairs if pair[0] in few] == [pair for pair in naive if pair[2] >= 0.8]
+    assert len(pairs) >= 20

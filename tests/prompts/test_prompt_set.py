@@ -39,8 +39,8 @@ def texts(prompts: PromptSet) -> list[str]:
     return [prompt.text for prompt in prompts]
 
 
-def asked(*said: str, name: str = "set") -> PromptSet:
-    turns = [({"role": "user", "content": text},) for text in said]
+def prompts_of(*contents: str, name: str = "set") -> PromptSet:
+    turns = [({"role": "user", "content": text},) for text in contents]
     return make_set(name, [Prompt(f"{name}-{n}", turn) for n, turn in enumerate(turns, 1)])
 
 
@@ -212,7 +212,7 @@ def test_a_name_is_a_built_in_set_and_a_path_is_a_file(tmp_path: Path, monkeypat
 
 
 def test_head_and_subset() -> None:
-    prompts = asked("one", "two", "three")
+    prompts = prompts_of("one", "two", "three")
     assert texts(prompts.head(2)) == ["one", "two"]
     assert prompts.head(9) == prompts
     assert prompts.head(2).sha256 != prompts.sha256
@@ -227,8 +227,8 @@ def test_head_and_subset() -> None:
 
 
 def test_leaks_are_equal_prompts_and_near_ones() -> None:
-    evaluated = asked("How  do I bake BREAD?", "a b c d e", "wholly other", "?!", name="e")
-    seen = asked("how do i bake bread?", "a b c d e f", "a b c d", "?!", "!?", name="s")
+    evaluated = prompts_of("How  do I bake BREAD?", "a b c d e", "wholly other", "?!", name="e")
+    seen = prompts_of("how do i bake bread?", "a b c d e f", "a b c d", "?!", "!?", name="s")
     assert leaks(evaluated, seen) == [
         ("e-1", "s-1", 1.0),
         ("e-2", "s-2", pytest.approx(5 / 6)),
@@ -245,7 +245,7 @@ SAYINGS = st.lists(st.text("abcdef", max_size=1).map(lambda t: t or "g"), min_si
 
 @given(st.lists(SAYINGS, max_size=12), st.lists(SAYINGS, max_size=12), st.sampled_from([0.3, 0.5, 0.75, 0.8, 1.0]))
 def test_leaks_misses_nothing(ours: list[str], theirs: list[str], threshold: float) -> None:
-    a, b = asked(*ours, name="a"), asked(*theirs, name="b")
+    a, b = prompts_of(*ours, name="a"), prompts_of(*theirs, name="b")
     pairs = [(p, q, set(p.text.split()), set(q.text.split())) for p in a for q in b]
     naive = [(p.id, q.id, len(x & y) / len(x | y)) for p, q, x, y in pairs if len(x & y) / len(x | y) >= threshold]
     assert leaks(a, b, threshold) == naive
@@ -253,7 +253,7 @@ def test_leaks_misses_nothing(ours: list[str], theirs: list[str], threshold: flo
 
 @given(st.permutations(range(20)), st.integers(0, 5))
 def test_a_split_depends_on_ids_and_seed_alone(order: list[int], seed: int) -> None:
-    prompts = asked(*map(str, range(20)))
+    prompts = prompts_of(*map(str, range(20)))
     shuffled = make_set("set", [prompts.prompts[n] for n in order])
     fractions = {"x": 0.5, "y": 0.25, "z": 0.25}
     parts = split(prompts, fractions, seed)
@@ -264,7 +264,7 @@ def test_a_split_depends_on_ids_and_seed_alone(order: list[int], seed: int) -> N
 
 
 def test_splits_differ_by_seed_and_need_fractions_of_one() -> None:
-    prompts = asked(*map(str, range(20)))
+    prompts = prompts_of(*map(str, range(20)))
     assert split(prompts, {"x": 0.5, "y": 0.5}) != split(prompts, {"x": 0.5, "y": 0.5}, seed=1)
     with pytest.raises(ValueError, match="a sum of 1"):
         split(prompts, {"x": 0.5, "y": 0.4})
@@ -311,7 +311,7 @@ def test_a_template_file(tmp_path: Path) -> None:
 
 def test_encode_renders_the_chat_up_to_the_answer() -> None:
     tokenizer = byte_tokenizer()
-    prompts = asked("Hi", "Ça")
+    prompts = prompts_of("Hi", "Ça")
     assert encode(tokenizer, prompts, CHAT_TEMPLATE) == [[258, *b"Hi", 259], [258, *"Ça".encode(), 259]]
     assert encode(tokenizer, prompts.head(1), "Q: {{ messages[0].content }} A:") == [[*b"Q: Hi A:"]]
 
@@ -320,19 +320,19 @@ def test_encode_of_plain_text_has_the_special_tokens() -> None:
     tokenizer = byte_tokenizer()
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<eos> $A", special_tokens=[("<eos>", 257)])
     chat = ({"role": "system", "content": "S"}, {"role": "user", "content": "U"})
-    assert encode(tokenizer, [*asked("Hi"), Prompt("two", chat)], None) == [[257, *b"Hi"], [257, *b"S\n\nU"]]
-    assert encode(tokenizer, asked("Hi"), CHAT_TEMPLATE) == [[258, *b"Hi", 259]]  # the template writes its own
+    assert encode(tokenizer, [*prompts_of("Hi"), Prompt("two", chat)], None) == [[257, *b"Hi"], [257, *b"S\n\nU"]]
+    assert encode(tokenizer, prompts_of("Hi"), CHAT_TEMPLATE) == [[258, *b"Hi", 259]]  # the template writes its own
 
 
 @pytest.mark.parametrize("template", ["{{ raise_exception('no system turn') }}", "{% for %}", "{{ 1 + 'a' }}"])
 def test_a_template_that_fails_is_an_input_error(template: str) -> None:
     with pytest.raises(InputError, match="cannot render the prompt set-1"):
-        encode(byte_tokenizer(), asked("Hi"), template)
+        encode(byte_tokenizer(), prompts_of("Hi"), template)
 
 
 def test_a_template_that_renders_nothing_is_an_input_error() -> None:
     with pytest.raises(InputError, match="leaves out what the user says in the prompt set-1"):
-        encode(byte_tokenizer(), asked("Hi"), "{# nothing #}")
+        encode(byte_tokenizer(), prompts_of("Hi"), "{# nothing #}")
 
 
 def test_the_system_and_earlier_turns_go_through_the_template() -> None:

@@ -10,7 +10,7 @@ from recover.errors import InputError
 from recover.jobs.loaded_request import load_sets
 from recover.jobs.request import Request
 from recover.prompts.prompt_set import BUILTIN, PromptSet, load_prompts
-from recover.prompts.sidecar import Sidecar, parse, ready
+from recover.prompts.sidecar import Sidecar, parse_sidecar, ready_sidecars
 
 ROOT = Path(__file__).parents[2]
 TABLE = "Nr,Ask,Kind,Safe,Note\n7,Name a colour,easy,True,a\n8,Name a poison,hard,False,\n9,Name a bird,Easy,true,b\n"
@@ -59,8 +59,8 @@ def test_a_blank_cell_is_no_value_to_filter_by(tmp_path: Path) -> None:
 
 def test_every_field_can_be_mapped(tmp_path: Path) -> None:
     fields = ["id", "prompt", "system", "prefill", "context", "category", "reference", "cluster", "source"]
-    columns = ", ".join(f'{field} = "c {place}"' for place, field in enumerate(fields))
-    data = ",".join(f"C {place}" for place in range(9)) + "\n" + ",".join(f"v{place}" for place in range(9)) + "\n"
+    columns = ", ".join(f'{field} = "c {number}"' for number, field in enumerate(fields))
+    data = ",".join(f"C {number}" for number in range(9)) + "\n" + ",".join(f"v{number}" for number in range(9)) + "\n"
     (prompt,) = load_prompts(sidecar(tmp_path, f'path = "data.csv"\ncolumns = {{ {columns} }}', data))
     assert prompt.messages == ({"role": "system", "content": "v2"}, {"role": "user", "content": "v1\n\nv4"})
     assert (prompt.id, prompt.prefill, prompt.category, prompt.reference) == ("v0", "v3", "v5", "v6")
@@ -73,7 +73,7 @@ def test_a_mapped_prompt_is_not_the_one_in_messages(tmp_path: Path) -> None:
     assert texts(load_prompts(path)) == ["Mine"]
 
 
-def test_format_and_header_may_be_told(tmp_path: Path) -> None:
+def test_a_sidecar_may_name_format_and_header(tmp_path: Path) -> None:
     data = "1\tWhat is ink\n2\tBake bread\n"
     text = 'path = "data.txt"\nformat = "tsv"\nheader = "no"\ncolumns = { prompt = "2", id = "1" }\n'
     loaded = load_prompts(sidecar(tmp_path, text, data, "data.txt"))
@@ -100,7 +100,10 @@ def test_the_hash_of_the_file_is_checked(tmp_path: Path) -> None:
         ('path = "data.csv"\ncolumns = { colour = "red" }', "columns.colour"),
         ('hub = "../up"', "hub: String should match"),
         ('hub = "csv"', "hub: String should match"),
-        ('hub = "a/b"\nsha256 = "%s"' % ("0" * 64), "points to a data set in the hub's form, for which sha256 does nothing"),
+        (
+            'hub = "a/b"\nsha256 = "%s"' % ("0" * 64),
+            "points to a data set in the hub's form, for which sha256 does nothing",
+        ),
         ('path = "."\nformat = "csv"', "points to a data set in the hub's form, for which format does nothing"),
         ('path = "data.csv"\nsplit = "x"\nconfig = "y"', "points to a file, for which config, split does nothing"),
         ('name = "../up"\npath = "data.csv"', "name: String should match"),
@@ -128,17 +131,17 @@ def test_a_wrong_sidecar_is_an_input_error(tmp_path: Path, text: str, message: s
 # Ready sidecars
 
 
-@pytest.mark.parametrize("name", sorted(ready()))
+@pytest.mark.parametrize("name", sorted(ready_sidecars()))
 def test_a_ready_sidecar_is_complete_and_holds_no_data(name: str) -> None:
-    found = ready()[name]
-    assert found.hub
-    assert not found.path
-    assert found.split
-    assert found.expect
-    assert found.licence
-    assert (found.source or "").startswith("https://")
-    told = tomllib.loads((ROOT / "eval_prompts" / "sidecars" / f"{name}.toml").read_text("utf-8"))
-    assert told.keys() <= {
+    ready_sidecar = ready_sidecars()[name]
+    assert ready_sidecar.hub
+    assert not ready_sidecar.path
+    assert ready_sidecar.split
+    assert ready_sidecar.expect
+    assert ready_sidecar.licence
+    assert (ready_sidecar.source or "").startswith("https://")
+    table = tomllib.loads((ROOT / "eval_prompts" / "sidecars" / f"{name}.toml").read_text("utf-8"))
+    assert table.keys() <= {
         "hub",
         "config",
         "split",
@@ -152,13 +155,13 @@ def test_a_ready_sidecar_is_complete_and_holds_no_data(name: str) -> None:
     }
 
 
-def test_names_of_sets_are_told_apart_and_documented() -> None:
-    assert not {*BUILTIN} & {*ready()}
+def test_names_of_sets_are_unique_and_documented() -> None:
+    assert not {*BUILTIN} & {*ready_sidecars()}
     documented = (ROOT / "docs" / "prompts.md").read_text("utf-8")
-    assert all(f"`{name}`" in documented for name in (*BUILTIN, *ready()))
+    assert all(f"`{name}`" in documented for name in (*BUILTIN, *ready_sidecars()))
 
 
-def test_a_ready_set_in_a_copy_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ready_set_in_the_users_own_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("copy.csv").write_text("id,prompt,type,label\n1,May I kill time?,homonyms,safe\n2,No,contrast_x,unsafe\n")
     loaded = load_prompts("xstest=copy.csv", expect="refuse")
@@ -180,8 +183,8 @@ def test_a_ready_set_in_a_copy_of_ones_own(tmp_path: Path, monkeypatch: pytest.M
 def test_a_request_takes_sets_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("copy.csv").write_text("prompt,label\nMay I kill time?,safe\nNo,unsafe\n")
-    found = load_sets(Request(report_set=("xstest_unsafe=copy.csv",), benign="xstest=copy.csv"))
-    assert [(s.name, s.expect, texts(s)) for s in found] == [
+    sets = load_sets(Request(report_set=("xstest_unsafe=copy.csv",), benign="xstest=copy.csv"))
+    assert [(s.name, s.expect, texts(s)) for s in sets] == [
         ("xstest_unsafe", "refuse", ["No"]),
         ("xstest", "comply", ["May I kill time?"]),
     ]
@@ -268,18 +271,18 @@ def test_a_version_that_runs_code_is_refused(hub: Path, monkeypatch: pytest.Monk
         load_prompts("strongreject")
 
 
-def test_what_the_hub_is_asked_for(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+def test_the_request_to_the_hub(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
 
-    def load(place: str, **options: Any) -> list[dict[str, str]]:
-        asked.append((place, options))
+    def load(path: str, **options: Any) -> list[dict[str, str]]:
+        calls.append((path, options))
         return [{"Goal": "Hi", "Category": "c", "Source": "s"}]
 
     monkeypatch.setattr("datasets.load_dataset", load)
     assert texts(load_prompts("jailbreakbench")) == ["Hi"]
-    assert asked == [("JailbreakBench/JBB-Behaviors", {"name": "behaviors", "split": "harmful"})]
+    assert calls == [("JailbreakBench/JBB-Behaviors", {"name": "behaviors", "split": "harmful"})]
 
 
-def test_a_copy_of_ones_own_has_its_own_form() -> None:
-    ours = 'hub = "a/b"\nsplit = "x"\nfiles = "y"\nheader = "no"\nexpect = "comply"\nwhere = { z = 1 }'
-    assert parse(ours, "x").at("f.csv") == Sidecar(path="f.csv", expect="comply", where={"z": (1,)})
+def test_the_users_own_copy_has_its_own_form() -> None:
+    text = 'hub = "a/b"\nsplit = "x"\nfiles = "y"\nheader = "no"\nexpect = "comply"\nwhere = { z = 1 }'
+    assert parse_sidecar(text, "x").at("f.csv") == Sidecar(path="f.csv", expect="comply", where={"z": (1,)})

@@ -39,8 +39,8 @@ def test_one_file_gives_three_disjoint_parts(tmp_path: Path) -> None:
 
 
 def test_a_report_file_is_the_report_part(tmp_path: Path) -> None:
-    main, held = write(tmp_path / "train.jsonl", sums(30)), write(tmp_path / "test.jsonl", sums(8, start=30))
-    task = load_task(main, report=held)
+    main, held_out = write(tmp_path / "train.jsonl", sums(30)), write(tmp_path / "test.jsonl", sums(8, start=30))
+    task = load_task(main, report=held_out)
     assert [len(part) for part in parts(task)] == [20, 10, 8]
     assert [p.id for p in task.report] == [f"s{i}" for i in range(30, 38)]
 
@@ -56,8 +56,8 @@ def test_a_report_file_without_ids_may_have_the_same_name(tmp_path: Path) -> Non
 
 def test_prompts_of_the_report_file_are_left_out_of_the_other_parts(tmp_path: Path) -> None:
     shared = {"id": "new", "prompt": "3  PLUS 3?", "reference": "1"}
-    main, held = write(tmp_path / "a.jsonl", sums(20)), write(tmp_path / "b.jsonl", [*sums(4, start=50), shared])
-    task = load_task(main, report=held)
+    main, held_out = write(tmp_path / "a.jsonl", sums(20)), write(tmp_path / "b.jsonl", [*sums(4, start=50), shared])
+    task = load_task(main, report=held_out)
     assert (len(task.capture) + len(task.validation), len(task.report)) == (19, 5)
     assert "3 plus 3?" not in {prompt.text.lower() for part in (task.capture, task.validation) for prompt in part}
 
@@ -72,7 +72,7 @@ def test_rows_need_references_and_there_must_be_enough(tmp_path: Path) -> None:
         load_task(write(tmp_path / "a.jsonl", sums(1)), report=write(tmp_path / "b.jsonl", sums(9, start=5)))
 
 
-def test_the_asked_metric_goes_before_the_rows_own(tmp_path: Path) -> None:
+def test_the_chosen_metric_goes_before_the_rows_own(tmp_path: Path) -> None:
     assert load_task(write(tmp_path / "a.jsonl", sums(8, metric="f1")), metric="rouge1").metric == "rouge1"
     assert load_task(write(tmp_path / "a.jsonl", sums(8, metric="f1"))).metric == "f1"
     assert load_task(write(tmp_path / "a.jsonl", sums(8)), metric="rouge1").metric == "rouge1"
@@ -95,7 +95,9 @@ def test_the_asked_metric_goes_before_the_rows_own(tmp_path: Path) -> None:
     ],
 )
 def test_the_metric_follows_from_the_references(tmp_path: Path, references: list[str], metric: str) -> None:
-    rows: list[dict[str, object]] = [{"prompt": f"q{i}", "reference": one} for i, one in enumerate(references)]
+    rows: list[dict[str, object]] = [
+        {"prompt": f"q{i}", "reference": reference} for i, reference in enumerate(references)
+    ]
     assert load_task(write(tmp_path / "a.jsonl", rows)).metric == metric
 
 
@@ -166,12 +168,12 @@ def test_scores_are_in_the_order_of_the_prompts() -> None:
     prompts = make_set("s", [Prompt(i, ({"role": "user", "content": i},), reference=i) for i in ("a", "b")])
     answers = [Answer("b", "B.", "stop", 1), Answer("a", "wrong", "stop", 1)]
     assert score("exact_match", answers, prompts) == [0.0, 1.0]
-    for wrong, said in (
+    for wrong, named in (
         (answers[:1], "a"),
         ([*answers, Answer("c", "", "stop", 0)], "c"),
         ([*answers, answers[0]], "twice"),
     ):
-        with pytest.raises(Undecided, match=f"do not match the 2 prompts of s one to one .*{said}"):
+        with pytest.raises(Undecided, match=f"do not match the 2 prompts of s one to one .*{named}"):
             score("exact_match", wrong, prompts)
     with pytest.raises(InputError, match="no metric 'bleu'"):
         score("bleu", answers, prompts)

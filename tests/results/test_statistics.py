@@ -1,4 +1,4 @@
-"""Intervals and tests against published values, and against their own promises where none is at hand."""
+"""Intervals and tests against published values; where none is published, against their own guarantees."""
 
 import ast
 from collections.abc import Callable
@@ -207,26 +207,28 @@ def test_the_module_needs_neither_torch_nor_transformers() -> None:
 def test_a_census_is_an_ordinary_rate(confirmed: int, missed: int, clean: int, known: int) -> None:
     n = confirmed + missed + clean + known
     if n:
-        whole = TwoPhase(confirmed, n, missed + clean, missed + clean, missed)
+        census = TwoPhase(confirmed, n, missed + clean, missed + clean, missed)
         plain = rate("rate", confirmed + missed, n)
-        assert whole.rate == pytest.approx(plain.value)
-        assert whole.ci95 == pytest.approx((plain.low, plain.high), abs=1e-12)
-        assert whole.upper95 == upper95(confirmed + missed, n)
-        assert total_missed([whole]) == pytest.approx((missed, missed, missed))
+        assert census.rate == pytest.approx(plain.value)
+        assert census.ci95 == pytest.approx((plain.low, plain.high), abs=1e-12)
+        assert census.upper95 == upper95(confirmed + missed, n)
+        assert total_missed([census]) == pytest.approx((missed, missed, missed))
 
 
 def test_a_two_phase_rate_is_the_stratified_one_with_its_limits_combined() -> None:
-    """20 of 400 were picked, 15 rightly; 3 of 100 others should have been. Each distance is worked out by hand."""
-    found = TwoPhase(confirmed=15, n=400, negatives=380, sampled=100, missed=3)
+    """20 of 400 are picked, 15 rightly; 3 of 100 others should have been. Each distance is computed by hand."""
+    two_phase = TwoPhase(confirmed=15, n=400, negatives=380, sampled=100, missed=3)
     p = (15 + 380 * 0.03) / 400
-    assert found.rate == pytest.approx(p)
+    assert two_phase.rate == pytest.approx(p)
     share, scale = rate("share", 3, 100), 380 / 400 * (1 - 100 / 380) ** 0.5
     z = 1.959963984540054
     half = z / (1 + z * z / 400) * (p * (1 - p) / 400 + z * z / (4 * 400 * 400)) ** 0.5
     middle = (p + z * z / 800) / (1 + z * z / 400)
-    assert found.ci95[0] == pytest.approx(p - ((p - middle + half) ** 2 + (scale * (0.03 - share.low)) ** 2) ** 0.5)
-    assert found.ci95[1] == pytest.approx(p + ((middle + half - p) ** 2 + (scale * (share.high - 0.03)) ** 2) ** 0.5)
-    missed, low, high = total_missed([found])
+    assert two_phase.ci95[0] == pytest.approx(p - ((p - middle + half) ** 2 + (scale * (0.03 - share.low)) ** 2) ** 0.5)
+    assert two_phase.ci95[1] == pytest.approx(
+        p + ((middle + half - p) ** 2 + (scale * (share.high - 0.03)) ** 2) ** 0.5
+    )
+    missed, low, high = total_missed([two_phase])
     assert missed == pytest.approx(11.4)
     assert (low, high) == pytest.approx(
         (11.4 - 400 * scale * (0.03 - share.low), 11.4 + 400 * scale * (share.high - 0.03))
@@ -245,9 +247,9 @@ def test_two_phase_limits_cover_the_true_rate(true: float, sensitivity: float, s
         false = draws.binomial(300 - positives, 1 - specificity)
         negatives = 300 - confirmed - false
         missed = draws.hypergeometric(positives - confirmed, negatives - positives + confirmed, 60)
-        found = TwoPhase(int(confirmed), 300, int(negatives), 60, int(missed))
-        covered += found.ci95[0] <= true <= found.ci95[1]
-        below += true <= found.upper95
+        two_phase = TwoPhase(int(confirmed), 300, int(negatives), 60, int(missed))
+        covered += two_phase.ci95[0] <= true <= two_phase.ci95[1]
+        below += true <= two_phase.upper95
     assert covered / 1500 > 0.935
     assert below / 1500 > 0.935
 
@@ -260,18 +262,20 @@ def test_one_more_positive_never_lowers_a_bound(
     n, confirmed = picked + sampled + unseen, data.draw(st.integers(0, picked))
     missed = data.draw(st.integers(0, sampled))
     worth = min(n, effective)
-    found = TwoPhase(confirmed, n, sampled + unseen, sampled, missed, worth)
+    two_phase = TwoPhase(confirmed, n, sampled + unseen, sampled, missed, worth)
     worse = []
     if confirmed < picked:
         worse.append(TwoPhase(confirmed + 1, n, sampled + unseen, sampled, missed, worth))
     if missed < sampled:
         worse.append(TwoPhase(confirmed, n, sampled + unseen, sampled, missed + 1, worth))
     for other in worse:
-        assert other.rate > found.rate
-        assert other.upper95 >= min(found.upper95, 0.99) - 1e-12  # combined limits of next to no items all are about 1
+        assert other.rate > two_phase.rate
+        assert (
+            other.upper95 >= min(two_phase.upper95, 0.99) - 1e-12
+        )  # combined limits of next to no items all are about 1
 
 
-def test_negatives_that_nobody_looked_at_are_not_taken_for_clean() -> None:
+def test_negatives_that_nobody_checked_do_not_count_as_clean() -> None:
     with pytest.raises(Undecided, match="none of 9 negatives was checked"):
         TwoPhase(confirmed=1, n=10, negatives=9)
     with pytest.raises(ValueError, match="impossible"):
@@ -288,16 +292,16 @@ def test_the_interval_of_equal_clusters_is_that_of_their_means() -> None:
     hits = draws.random((400, 5)) < chances[:, None]
     means = hits.mean(1)
     half = 1.96 * means.std() / 20
-    found = clustered(list(hits.ravel()), list(np.repeat(np.arange(400), 5)))
-    assert found == pytest.approx((means.mean() - half, means.mean() + half), abs=0.003)
+    interval = clustered(list(hits.ravel()), list(np.repeat(np.arange(400), 5)))
+    assert interval == pytest.approx((means.mean() - half, means.mean() + half), abs=0.003)
     plain = rate("rate", int(hits.sum()), 2000)
-    assert found[1] - found[0] > 1.2 * (plain.high - plain.low)
+    assert interval[1] - interval[0] > 1.2 * (plain.high - plain.low)
 
 
 def test_copies_of_an_item_say_nothing_more() -> None:
-    hits = [place % 5 == 0 for place in range(100)]
+    hits = [index % 5 == 0 for index in range(100)]
     once = clustered(hits, range(100))
-    copied = clustered([hit for hit in hits for _ in range(7)], [place for place in range(100) for _ in range(7)])
+    copied = clustered([hit for hit in hits for _ in range(7)], [index for index in range(100) for _ in range(7)])
     assert copied == pytest.approx(once, abs=0.02)
     naive = rate("rate", 140, 700)
     assert copied[1] - copied[0] > 2 * (naive.high - naive.low)
@@ -306,7 +310,7 @@ def test_copies_of_an_item_say_nothing_more() -> None:
 @pytest.mark.parametrize("hit", [True, False])
 def test_where_all_items_are_alike_a_cluster_counts_once(hit: bool) -> None:
     plain = rate("rate", 20 * hit, 20)
-    assert clustered([hit] * 200, [place // 10 for place in range(200)]) == pytest.approx((plain.low, plain.high))
+    assert clustered([hit] * 200, [index // 10 for index in range(200)]) == pytest.approx((plain.low, plain.high))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=40))
@@ -321,7 +325,7 @@ def test_clusters_never_make_an_interval_narrower(items: list[tuple[bool, int]])
 
 def test_items_of_clusters_are_worth_as_many_as_the_clusters() -> None:
     assert effective_n(range(12)) == 12
-    assert effective_n([place // 3 for place in range(12)]) == 4
+    assert effective_n([index // 3 for index in range(12)]) == 4
     assert effective_n(["a"] * 12) == 1
     assert effective_n("aaab") == pytest.approx(16 / 10)
     assert effective_n([]) == 0
@@ -331,12 +335,12 @@ def test_items_of_clusters_are_worth_as_many_as_the_clusters() -> None:
 def test_copies_leave_bounds_and_differences_where_they_were(n: int, copies: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, n))
     assert upper95(k * copies, n * copies, n) == pytest.approx(upper95(k, n))
-    one, copied = rate("rate", k, n), rate("rate", k * copies, n * copies, effective=n)
-    assert (copied.low, copied.high) == pytest.approx((one.low, one.high), abs=1e-12)
+    single, copied = rate("rate", k, n), rate("rate", k * copies, n * copies, effective=n)
+    assert (copied.low, copied.high) == pytest.approx((single.low, single.high), abs=1e-12)
     cells = [k, *(data.draw(st.integers(0, 9)) for _ in range(3))]
     expected = paired_difference(*cells) if sum(cells) else None
-    found = paired_difference(*(c * copies for c in cells), effective=sum(cells)) if expected else None
-    assert found == (expected and pytest.approx(expected, abs=1e-9))
+    difference = paired_difference(*(c * copies for c in cells), effective=sum(cells)) if expected else None
+    assert difference == (expected and pytest.approx(expected, abs=1e-9))
 
 
 def test_the_bound_covers_clusters_of_copies_and_of_anything_between() -> None:
