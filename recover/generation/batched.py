@@ -52,8 +52,8 @@ class Batches:
         if self.first_failed is None:
             return None
         return (
-            f"memory ran out over {self.first_failed} prompts at once, and later batches had at most {self.rows}; so models "
-            "and sets may have been asked in different batches, which can change an answer in reduced precision"
+            f"memory ran out over {self.first_failed} prompts at once, and later batches had at most {self.rows}; so "
+            "models and sets may have been asked in different batches, which can change an answer in reduced precision"
         )
 
 

@@ -41,7 +41,7 @@ class EditableModel:
 
     def __init__(self, pair: Pair, dtype: torch.dtype, device: torch.device, offload: bool = False) -> None:
         self.pair = pair
-        self.model: Any = load.load_model(pair.tuned, dtype, device, offload=offload)
+        self.model: Any = load.load_model(pair.tuned, dtype, device, offload=offload, autocast_adapter=False)
         self.selection = Selection()
         self._is_aligned = False
         self._streamed: Streamed | None = self.model.streamed

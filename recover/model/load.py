@@ -15,13 +15,18 @@ from recover.model.live_adapter import add_adapter
 
 
 def load_model(
-    checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, auto: str = CAUSAL, offload: bool = False
+    checkpoint: Checkpoint,
+    dtype: torch.dtype,
+    device: torch.device,
+    auto: str = CAUSAL,
+    offload: bool = False,
+    autocast_adapter: bool = True,
 ) -> Any:
     """The model itself in eval mode, frozen, with the checkpoint's values, patches and merged adapters applied.
 
     A model that is in memory already takes the values in place. An adapter in its own space is put into its base,
-    unmerged. Nothing writes into such a base, so its weights stay in
-    the mapped file where dtype and device allow it: all processes of a machine share them.
+    unmerged. Nothing writes into such a base, so its weights stay in the mapped file where dtype and device allow it:
+    all processes of a machine share them. For `autocast_adapter` see add_adapter().
 
     `auto` names the class of transformers that knows which model it is. With `offload` its blocks stay in the files
     and are streamed: see `model.streamed`. Raises Undecided if transformers cannot load it or finds weights missing.
@@ -32,7 +37,7 @@ def load_model(
         return _load(checkpoint, dtype, device, auto, offload, is_copied=lambda _: True)
     stored = checkpoint.adapter.stored
     base = _load(checkpoint.adapter.base, dtype, device, auto, offload, is_copied=lambda name: name in stored)
-    return add_adapter(base, checkpoint)
+    return add_adapter(base, checkpoint, autocast_adapter)
 
 
 def _load(

@@ -331,12 +331,13 @@ def _categories(result: Result) -> Grid:
 
 
 def _steps(result: Result) -> Grid:
-    header = ("step", "flips", "restored", "share", "objective", "harmful", "task", "note")
+    header = ("step", "flips", "restored", "share", "objective", "harmful", "of", "task", "note")
     rows = tuple(
         (
             str(step.step), count(step.k), count(step.restored), percent(step.fraction),
             NONE if step.objective is None else f"{step.objective:.4g}",
-            percent(step.harmful), percent(step.task), sanitise(step.note),
+            percent(step.harmful), NONE if step.asked is None else count(step.asked), percent(step.task),
+            sanitise(step.note),
         )
         for step in (result.restoration.steps if result.restoration else ())
     )  # fmt: skip

@@ -69,6 +69,7 @@ class StepReport(_Part):
     objective: float | None = None
     terms: dict[str, float] = {}
     harmful: Fraction | None = None
+    asked: Count | None = None  # harmful prompts that the rate is of
     task: Fraction | None = None
     note: str = ""
 

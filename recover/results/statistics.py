@@ -42,7 +42,7 @@ def rate(name: str, k: int, n: int, effective: float | None = None) -> Measureme
     """
     _not_empty(name, n)
     if effective is not None and effective < n:
-        low, high = _wilson_at(k / n, effective)
+        low, high = wilson_at(k / n, effective)
     else:
         low, high = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
     return Measurement(name, k / n, n, low, high)
@@ -63,9 +63,9 @@ def clustered(hits: Sequence[bool], clusters: Sequence[Hashable], seed: int = 0)
     positive = np.bincount(indices, weights=hits).astype(np.float64)
     share = float(positive.sum() / sizes.sum())
     if share in (0.0, 1.0) or len(index_of) == 1:
-        return _wilson_at(share, effective_n(clusters))
+        return wilson_at(share, effective_n(clusters))
     low, high = _bootstrap((positive, sizes), _ratio, seed, "two-sided")
-    independent_low, independent_high = _wilson_at(share, len(hits))
+    independent_low, independent_high = wilson_at(share, len(hits))
     return min(low, independent_low), max(high, independent_high)
 
 
@@ -139,8 +139,8 @@ class TwoPhase:
     @property
     def ci95(self) -> tuple[float, float]:
         """The 95 % interval of the rate, combined from Wilson's limits."""
-        first = _wilson_at(self.rate, self.effective or self.n)
-        second = _wilson_at(self.share, self.sampled) if self.sampled else (0.0, 0.0)
+        first = wilson_at(self.rate, self.effective or self.n)
+        second = wilson_at(self.share, self.sampled) if self.sampled else (0.0, 0.0)
         scale = self._unseen / self.n
         down = hypot(self.rate - first[0], scale * (self.share - second[0]))
         up = hypot(first[1] - self.rate, scale * (second[1] - self.share))
@@ -167,7 +167,7 @@ def total_missed(parts: Sequence[TwoPhase]) -> tuple[float, float, float]:
     The number is about these items only, so its only error is that not all of them were checked.
     """
     total = fsum(part.negatives * part.share for part in parts)
-    limits_of = [(part, _wilson_at(part.share, part.sampled)) for part in parts if part.sampled]
+    limits_of = [(part, wilson_at(part.share, part.sampled)) for part in parts if part.sampled]
     down, up = (
         sqrt(fsum((part._unseen * (limits[side] - part.share)) ** 2 for part, limits in limits_of)) for side in (0, 1)
     )
@@ -197,7 +197,7 @@ def paired_difference(
     _not_empty("paired difference", n)
     size = n if effective is None else effective
     p1, p2 = (both + only_first) / n, (both + only_second) / n
-    (low1, high1), (low2, high2) = _wilson_at(p1, size, level), _wilson_at(p2, size, level)
+    (low1, high1), (low2, high2) = wilson_at(p1, size, level), wilson_at(p2, size, level)
     phi = _phi(*(count * size / n for count in (both, only_first, only_second, neither)))
     down = _combine(p2 - low2, high1 - p1, phi)
     up = _combine(high2 - p2, p1 - low1, phi)
@@ -267,7 +267,7 @@ def _not_empty(name: str, n: int) -> None:
         raise Undecided(f"'{name}' has no scored item to be measured on; at least one is needed.")
 
 
-def _wilson_at(p: float, n: float, level: float = 0.95) -> tuple[float, float]:
+def wilson_at(p: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Return Wilson's limits of a rate p of n. Neither n nor p * n need be a whole number."""
     z = float(scipy.stats.norm.ppf((1 + level) / 2))
     middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)

@@ -32,7 +32,7 @@ from recover.search.history import SearchHistory, Validator, restored_weights
 from recover.search.methods import Check, Data, Limits
 from recover.search.settings import BUDGETS, SearchSettings
 
-MAX_CAPTURE_PROMPTS, MAX_CAPTURE_ROWS = 256, 128  # most prompts of a set, and rows of the task, that a method is given
+MAX_CAPTURE_PROMPTS, MAX_CAPTURE_ROWS = 128, 96  # most prompts of a set, and rows of the task, that a method is given
 NOTHING_LOST = "nothing to restore: the tuned model refuses as it should"
 
 

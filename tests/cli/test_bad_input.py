@@ -438,7 +438,7 @@ def no_chat_template(place: Place) -> list[object]:
     return place.restore()
 
 
-@case(r"ship 2 different chat templates and one is needed for all; choose it with `--chat-template FILE`", code=3)
+@case(r"2 different chat templates, and all models need the same one; choose it with `--chat-template FILE`", code=3)
 def two_chat_templates(place: Place) -> list[object]:
     (place.tuned / "chat_template.jinja").write_text("{{ messages[0].content }}")
     return place.restore()

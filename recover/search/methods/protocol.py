@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from recover.checkpoints.patch import Edit
 
 TokenIds = Sequence[int]
+PromptAndAnswer = tuple[TokenIds, TokenIds]
 Answers = Callable[[Any, Sequence[TokenIds], int], list[list[int]]]  # (model, prompts, most tokens) -> answers
 
 

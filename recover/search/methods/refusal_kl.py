@@ -23,7 +23,7 @@ from torch import Tensor
 
 from recover.errors import InputError
 from recover.model.editable import EditableModel
-from recover.search.methods.answers import by_refusal, heads
+from recover.search.methods.answers import answered_by, by_refusal, heads
 from recover.search.methods.protocol import Check, Data, Limits, OnStep, Step
 from recover.search.objective import KL, passage, rotation, teach
 from recover.search.ranking import Ranking, rank
@@ -281,12 +281,13 @@ def capture(live: EditableModel, data: Data, harmful: int, task: int, general: i
     model itself refuses are no anchors: holding them would fight the refusals that come back."""
     vocabulary = min(c.config.get("vocab_size", 1 << 62) for c in (live.pair.aligned, live.pair.tuned))
     with live.as_aligned() as model:
-        refused, _ = by_refusal(model, data, data.harmful)
+        refused, complied = by_refusal(model, data, data.harmful, harmful)
         _, ordinary = by_refusal(model, data, data.general)
-        terms = {"harmful": teach(model, heads(data, model, refused or data.harmful, harmful), vocabulary)}
+        terms = {"harmful": teach(model, heads(refused or complied, harmful), vocabulary)}
     if data.task:
-        kept = [passage(p, a[:task]) for p, a in zip(data.task, data.references, strict=True)]
-        terms["task"] = teach(live.model, kept, vocabulary)
+        rows = [passage(prompt, answer[:task]) for prompt, answer in zip(data.task, data.references, strict=True)]
+        terms["task"] = teach(live.model, rows, vocabulary)
     if ordinary:
-        terms["general"] = teach(live.model, heads(data, live.model, ordinary, general), vocabulary)
+        answers = answered_by(live.model, data, [prompt for prompt, _ in ordinary], general)
+        terms["general"] = teach(live.model, heads(answers, general), vocabulary)
     return KL(terms)

@@ -59,8 +59,8 @@ def safe_delta(
     if odd := [name for name in live.matrices if name not in layers]:
         raise InputError(f"{odd[0]} is no linear layer's weight, and safe-delta knows no other; use another method")
     with live.as_aligned() as model:
-        refused, _ = by_refusal(model, data, data.harmful)
-        for grams in inputs(model, heads(data, model, refused or data.harmful, tokens), layers):
+        refused, answered = by_refusal(model, data, data.harmful, tokens)
+        for grams in inputs(model, heads(refused or answered, tokens), layers):
             edit |= by_matrix(live, grams, partial(_restored, grams, scale, order, damping))
     with live.edited(edit):
         on_step(Step(0, edit=edit, note=f"scale = {scale}"))

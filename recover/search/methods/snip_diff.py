@@ -15,12 +15,10 @@ import torch
 from torch import Tensor
 
 from recover.model.editable import EditableModel
-from recover.search.methods.answers import by_refusal
-from recover.search.methods.protocol import Data, Limits, OnStep, Step, TokenIds
+from recover.search.methods.answers import answered_by, by_refusal
+from recover.search.methods.protocol import Data, Limits, OnStep, PromptAndAnswer, Step
 from recover.search.objective import batches, log_probabilities, passage
 from recover.search.ranking import top_k
-
-PromptAndAnswer = tuple[TokenIds, TokenIds]  # a prompt and its answer
 
 
 def snip_diff(
@@ -41,19 +39,15 @@ def snip_diff(
     ordinary prompts.
     """
     with live.as_aligned() as model:
-        refused, _ = by_refusal(model, data, data.harmful)
-        safe = _told(data, model, refused or data.harmful, harmful_tokens)
+        refused, answered = by_refusal(model, data, data.harmful, harmful_tokens)
+    safe = [(prompt, answer[:harmful_tokens]) for prompt, answer in refused or answered]
     useful = [(x, y[:task_tokens]) for x, y in zip(data.task, data.references, strict=True)]
-    useful = useful or _told(data, live.model, data.general, task_tokens)
+    useful = useful or answered_by(live.model, data, data.general, task_tokens)
     candidates = sum(live.parameters[n].numel() for n in live.matrices)
     kept = top_k(scores(live, useful), ceil(p * candidates))
     live.flip(top_k(scores(live, safe), min(ceil(q * candidates), limits.weights)) - kept)
     on_step(Step(len(live.selection)))
     return "one set difference"
-
-
-def _told(data: Data, model: Any, prompts: Sequence[TokenIds], tokens: int) -> list[PromptAndAnswer]:
-    return list(zip(prompts, data.answer(model, prompts, tokens), strict=True))
 
 
 def scores(live: EditableModel, rows: Sequence[PromptAndAnswer]) -> Iterator[tuple[str, Tensor]]:
