@@ -237,10 +237,10 @@ def _aligned_values(
 def _products(model: Any, owners: Mapping[str, str], base: Checkpoint) -> Iterator[tuple[str, tuple[str, str]]]:
     tied = _tied_head(model)
     for parameter, name in owners.items():
-        path, factor, _ = parameter.partition(".lora_B.")
+        path, factor, rest = parameter.partition(".lora_B.")
         weight = without_marks(f"{path}.weight")
         weight = weight if weight in base.entries else tied.get(weight, weight)
-        if factor and weight in base.entries:
+        if factor and rest.endswith("weight") and weight in base.entries:
             yield name, (owners[parameter.replace(".lora_B.", ".lora_A.")], weight)
 
 

@@ -21,11 +21,10 @@ from recover.results.schema import StepReport, Validation
 from recover.results.statistics import wilson_at
 from recover.search.methods import Check, Step
 
-VALIDATION_TOKENS = 32  # new tokens read at a validation check: a refusal shows in an answer's first words
+VALIDATION_TOKENS = 16  # new tokens read at a validation check: a refusal shows in an answer's first words
 MAX_VALIDATION_ROWS = 200  # task rows of a validation check
 ROUND_PROMPTS = 52  # harmful prompts asked at a time in a check of a step
 FEW_ROWS = 50  # task rows of a check of a step that is certainly over its target
-CHECKS_TO_STOP = 3  # checks in a row that must meet target and floor to end a search: one may be luck
 LOW_BY = 3  # standard errors under its target that make a harmful rate lower than was asked for
 
 
@@ -116,7 +115,6 @@ class SearchHistory:
         self.edits: dict[int, Edit] = {0: live.selection}  # of the last step, and of the best so far
         self.checks: list[Check] = [self.goal]
         self.steps = [StepReport(step=0, k=0, restored=0, fraction=0, harmful=self.goal.harmful, task=self.goal.task)]
-        self._checks_met = 0  # in a row
         self._low = target_rate - LOW_BY * sqrt(target_rate * (1 - target_rate) / len(validator.harmful))
 
     def nothing_lost(self) -> bool:
@@ -133,9 +131,6 @@ class SearchHistory:
         """Record a step, measured if the method asks for it. The check says whether the search may end."""
         scores = self._measured() if step.measure else ValidationScores(None, None)
         check = self._check(scores)
-        if step.measure:
-            self._checks_met = self._checks_met + 1 if check.safe and check.kept and not check.low else 0
-            check = replace(check, done=self._checks_met >= CHECKS_TO_STOP)
         edit = self.live.selection if step.edit is None else step.edit
         self.checks.append(check)
         self.steps.append(self._report(step, check, edit, scores.asked))

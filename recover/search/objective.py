@@ -22,9 +22,8 @@ from recover.model.cpu_attention import with_fp32_cpu_attention
 from recover.model.shared_prefix import Continued, Prefix
 
 BATCH_TOKENS = 4096  # tokens in a micro-batch: a constant, so that results do not depend on the machine's memory
-TEACHER_TOKENS = (
-    4096  # likeliest tokens that a teacher's distribution keeps apart: a few MB where a vocabulary would need GBs
-)
+BATCH_LOGITS = 1 << 23  # logits at a micro-batch's answer positions, of which a pass holds several copies in fp32
+TEACHER_TOKENS = 4096  # likeliest tokens that a teacher keeps apart: a few MB where a vocabulary would need GBs
 LEAST_SAVED_TOKENS = 256  # tokens that sharing a prefix must save a micro-batch: below, its extra call costs more
 
 
@@ -59,14 +58,20 @@ def passage(prompt: Sequence[int], answer: Sequence[int], fading: bool = False) 
     return Passage((*prompt, *answer[:-1]), len(prompt) - 1, len(answer), fading)
 
 
-def batches(passages: Sequence[Passage]) -> Iterator[list[int]]:
-    """Indices in micro-batches of at most BATCH_TOKENS padded tokens, by length; independent of their order."""
+def batches(passages: Sequence[Passage], vocabulary: int = 1) -> Iterator[list[int]]:
+    """Indices in micro-batches of at most BATCH_TOKENS padded tokens and BATCH_LOGITS logits of answers, by length.
+
+    They do not depend on the order of the passages.
+    """
     order = sorted(range(len(passages)), key=lambda i: (len(passages[i].tokens), passages[i].tokens))
     batch: list[int] = []
+    positions = 0
     for i in order:
-        if batch and (len(batch) + 1) * len(passages[i].tokens) > BATCH_TOKENS:
+        positions += passages[i].length
+        tokens = (len(batch) + 1) * len(passages[i].tokens)
+        if batch and (tokens > BATCH_TOKENS or positions * vocabulary > BATCH_LOGITS):
             yield batch
-            batch = []
+            batch, positions = [], passages[i].length
         batch.append(i)
     if batch:
         yield batch
@@ -119,7 +124,7 @@ def _continues(model: Any, forward_options: Collection[str]) -> bool:
 def teach(model: Any, passages: Sequence[Passage], vocabulary: int) -> list[Target]:
     """Record what `model` predicts at the answer positions of every passage."""
     targets: dict[int, Target] = {}
-    for batch in batches(passages):
+    for batch in batches(passages, vocabulary):
         rows = [passages[i] for i in batch]
         table: Any = log_probabilities(model, rows, vocabulary)
         for i, part in zip(batch, table.split([p.length for p in rows]), strict=True):
@@ -181,7 +186,7 @@ class KL:
     def _parts(self) -> Iterator[tuple[str, list[Target], float]]:
         for name, targets in self.terms.items():
             weight = sum(sum(t.passage.weights) for t in targets)
-            for batch in batches([t.passage for t in targets]):
+            for batch in batches([t.passage for t in targets], targets[0].vocabulary):
                 yield name, [targets[i] for i in batch], 1 / weight
 
 

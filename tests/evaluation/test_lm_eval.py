@@ -285,5 +285,5 @@ def test_a_served_model_has_no_likelihoods(folder: Path) -> None:
     request = EvaluateRequest(
         models=("a",), backend="openai:http://127.0.0.1:1/v1", task=(f"lm-eval:sums,include_path={folder}",)
     )
-    with pytest.raises(InputError, match=r"takes a model's weights; leave it out with --backend"):
+    with pytest.raises(InputError, match=r"needs a model's weights; leave it out with --backend"):
         run_evaluation(request)

@@ -146,7 +146,7 @@ def refusal(pair: Pair, likeness: Likeness) -> Recovery:
     module.__dict__["judge"] = likeness
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "theirs", module)
-        return restored(pair, "refusal-kl", steps=4, target=1.0)  # every step is good enough: the objective decides
+        return restored(pair, "refusal-kl", steps=4, target=0.0)
 
 
 def test_refusal_kl_lowers_its_objective_at_every_step(refusal: Recovery) -> None:
@@ -289,20 +289,12 @@ MET, FAR_UNDER = replace(OVER, harmful=0.4), replace(OVER, harmful=0.0, low=True
 def test_half_of_a_step_that_goes_far_under_the_target_is_taken_back(
     pair: Pair, speech: ChatFormat, task: Task
 ) -> None:
-    checks = [OVER, FAR_UNDER, FAR_UNDER, MET, replace(MET, done=True)]
+    checks = [OVER, FAR_UNDER, FAR_UNDER, OVER, MET]
     stopped, steps = course_of(pair, speech, task, checks, start=0.002, **FALLING)
     assert stopped == "target and floor met"
     assert [bool(step.note) for step in steps] == [False, False, True, True, False]
     assert [steps[2].k, steps[3].k] == [steps[1].k // 2, steps[1].k // 4]
     assert steps[4].k <= steps[3].k  # no larger than what was left
-
-
-def test_a_search_that_has_its_target_ends_where_a_step_goes_far_under_it(
-    pair: Pair, speech: ChatFormat, task: Task
-) -> None:
-    stopped, steps = course_of(pair, speech, task, [OVER, MET, FAR_UNDER], start=0.002, **FALLING)
-    assert stopped == "target and floor met, and more would refuse too much"
-    assert len(steps) == 3
 
 
 # sp2025 -----------------------------------------------------------------------------------------------------------
@@ -525,18 +517,18 @@ def test_a_step_under_the_floor_is_not_kept(
     assert kept is None or kept.account.best_step == 1
 
 
-def test_the_search_may_end_after_three_good_checks_in_a_row(pair: Pair, theirs: types.ModuleType) -> None:
+def test_the_search_may_end_where_target_and_floor_are_met(pair: Pair, theirs: types.ModuleType) -> None:
     done = []
 
     def run(live: EditableModel, _data: Data, _limits: Limits, on_step: Any) -> str:
         everything = sample(pair.changed, 10**6, seed=0)
-        for flips in (everything, Selection(), everything, everything, Selection(), Selection()):
+        for flips in (Selection(), everything, Selection(), everything):
             live.flip(flips)
-            done.append(on_step(Step(1)).done)
+            done.append(on_step(Step(1)).met)
         return "done"
 
     restored(pair, script(theirs, run))
-    assert done == [False, False, False, False, False, True]
+    assert done == [False, True, True, False]
 
 
 def test_a_method_sees_no_prompt_of_the_sets_that_must_stay_unseen(

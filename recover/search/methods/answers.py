@@ -6,7 +6,7 @@ from typing import Any
 from recover.search.methods.protocol import Data, PromptAndAnswer, TokenIds
 from recover.search.objective import Passage, passage
 
-REFUSAL_TOKENS = 24  # enough of an answer to see whether it is a refusal
+REFUSAL_TOKENS = 16  # enough of an answer to see whether it is a refusal
 
 
 def by_refusal(

@@ -53,7 +53,6 @@ class Check:
     floor: float | None = None
     noise: float = 0.0  # one standard error of what the task lost, row by row
     low: bool = False  # the harmful rate is so far under its target that fewer weights would do
-    done: bool = False  # target and floor have been met for long enough: the search may end
 
     @property
     def safe(self) -> bool:
@@ -64,6 +63,11 @@ class Check:
     def kept(self) -> bool:
         """Whether the task is at or over its floor, or under it by no more than noise; true where there is no task."""
         return self.floor is None or (self.task is not None and self.task >= self.floor - self.noise)
+
+    @property
+    def met(self) -> bool:
+        """Whether target and floor are met: the search may end."""
+        return self.safe and self.kept
 
 
 OnStep = Callable[[Step], Check]

@@ -32,7 +32,7 @@ MOST_WEIGHT, LEAST_WEIGHT = 8.0, 1 / 64  # bounds of an anchor's weight in J, as
 LOOSEN_BY = 4  # the anchors' weights are divided by this where J stands still
 CORRECTION_REACH = 8  # a corrected ranking serves down to this many times fewer flips than it was corrected for
 CANDIDATES_PER_FLIP = 2  # coordinates that the second gradient looks at, as a multiple of the step's flips
-START = {"weights": 0.0002, "adapter": 0.002}  # the first step's share of all coordinates, by space
+START = {"weights": 0.0002, "adapter": 0.005}  # the first step's share of all coordinates, by space
 NARROWEST = 16  # a step is at least the widest step's flips divided by this
 
 
@@ -65,7 +65,6 @@ class SearchState:
     k: int  # flips that the next step tries first
     widest: int  # the most flips that a step has made, or that the first one tried
     allow_returns: bool = False  # whether coordinates may also go back to the tuned side
-    target_met: bool = False  # whether the last check found target and floor met
 
     def least(self, smallest: int) -> int:
         """The fewest flips that a step tries."""
@@ -105,7 +104,7 @@ def refusal_kl(
 ) -> str:
     """Restore the few weights that bring refusals back at least cost to the task and to ordinary answers.
 
-    `start` is the first step's share of all weights, or of an adapter's entries; 0 is 0.0002, or 0.002 for an adapter.
+    `start` is the first step's share of all weights, or of an adapter's entries; 0 is 0.0002, or 0.005 for an adapter.
     `smallest` is the fewest flips of a step. An accepted step multiplies k by `growth`; k is the widest step's again
     when the weights of J have moved or nothing else has. Each step draws other prompts of each term, 0 for all. At most
     `steps` steps are taken. The first is measured, then every `measured`-th, and each that lowers J by less than the
@@ -127,16 +126,14 @@ def refusal_kl(
         flips = line_search(search, state, propose(search, state))
         flat = is_flat(search, state, flips, settled)
         own = lambdas if drawn is objective else None
-        check = on_step(_report(flips, own, measure=number % measured == 1 % measured or flat))
-        if check.low and state.target_met:
-            return "target and floor met, and more would refuse too much"
+        check, pace = on_step(_report(flips, own, measure=number % measured == 1 % measured or flat)), growth
         while check.low and flips.k > smallest:
-            flips = halve(search, flips)
+            flips, pace = halve(search, flips), 1.0
             check = on_step(_report(flips, own, note="half of a step that went far under the target"))
         following = adapt(state, flips, check, lambdas, flat=flat, returns=returns)
         if reason := ended(search, state, following, flips, check, flat):
             return reason
-        state = next_width(state, following, flips, check, growth)
+        state = next_width(state, following, flips, pace)
     return f"{steps} steps done"
 
 
@@ -218,7 +215,7 @@ def adapt(
     state: SearchState, flips: Flips, check: Check, lambdas: dict[str, float], *, flat: bool, returns: bool
 ) -> SearchState:
     """The state after a step: J where the model stands, and its weights moved toward what the check missed."""
-    moved = replace(state, terms=flips.terms, target_met=check.safe and check.kept)
+    moved = replace(state, terms=flips.terms)
     if check.harmful is None:
         return moved
     weights = _reweighted(state.weights, lambdas, check, flat)
@@ -240,10 +237,8 @@ def ended(
     search: Search, state: SearchState, following: SearchState, flips: Flips, check: Check, flat: bool
 ) -> str | None:
     """Why the search ends after a step; None if it goes on."""
-    if check.done:
+    if check.met:
         return "target and floor met"
-    if check.harmful is not None and flat and following.target_met:
-        return "target and floor met, and the objective no longer falls"
     if not flips.k and search.room < search.smallest:
         return "budget reached"
     unchanged = (following.weights, following.allow_returns) == (state.weights, state.allow_returns)
@@ -252,11 +247,10 @@ def ended(
     return None
 
 
-def next_width(state: SearchState, following: SearchState, flips: Flips, check: Check, growth: float) -> SearchState:
-    """The state with the flips that the next step tries first: more after a step under the same J, and the widest
-    step's where J's weights have changed or nothing moved."""
+def next_width(state: SearchState, following: SearchState, flips: Flips, pace: float) -> SearchState:
+    """The state with the flips that the next step tries first: `pace` times this step's under the same J, and the
+    widest step's where J's weights have changed or nothing moved."""
     widest = max(state.widest, flips.k)
-    pace = 1.0 if check.safe else growth
     goes_on = flips.k and following.weights == state.weights
     return replace(following, widest=widest, k=ceil(flips.k * pace) if goes_on else widest)
 
