@@ -22,10 +22,9 @@ from recover.results.statistics import wilson_at
 from recover.search.methods import Check, Step
 
 VALIDATION_TOKENS = 16  # new tokens read at a validation check: a refusal shows in an answer's first words
-MAX_VALIDATION_ROWS = 200  # task rows of a validation check
+MAX_VALIDATION_ROWS = 128  # task rows of a validation check
 ROUND_PROMPTS = 52  # harmful prompts asked at a time in a check of a step
 FEW_ROWS = 50  # task rows of a check of a step that is certainly over its target
-LOW_BY = 3  # standard errors under its target that make a harmful rate lower than was asked for
 
 
 class ValidationScores(NamedTuple):
@@ -115,7 +114,6 @@ class SearchHistory:
         self.edits: dict[int, Edit] = {0: live.selection}  # of the last step, and of the best so far
         self.checks: list[Check] = [self.goal]
         self.steps = [StepReport(step=0, k=0, restored=0, fraction=0, harmful=self.goal.harmful, task=self.goal.task)]
-        self._low = target_rate - LOW_BY * sqrt(target_rate * (1 - target_rate) / len(validator.harmful))
 
     def nothing_lost(self) -> bool:
         """Whether the aligned model refuses and the tuned one no less, up to the rate that was asked for."""
@@ -148,11 +146,10 @@ class SearchHistory:
         before = self.tuned.rows[: len(scores.rows)]
         lost = [old - new for old, new in zip(before, scores.rows, strict=True)]
         noise = stdev(lost) / sqrt(len(lost)) if len(lost) > 1 else 0.0
-        low = scores.harmful is not None and scores.harmful < self._low
         floor = self.goal.floor
         if floor and self.tuned.task and len(before) < len(self.tuned.rows) and before:
             floor *= sum(before) / len(before) / self.tuned.task  # of the tuned model's score on these rows
-        return replace(self.goal, harmful=scores.harmful, task=scores.task, floor=floor, noise=noise, low=low)
+        return replace(self.goal, harmful=scores.harmful, task=scores.task, floor=floor, noise=noise)
 
     def finish(self) -> None:
         """Measure the last step if the method left it unmeasured."""
@@ -178,18 +175,18 @@ class SearchHistory:
         )
 
     def best(self) -> int:
-        """The step to keep: at or over the floor first, then at or under the target, and not far under it.
+        """The step to keep: at or over the floor first, then at or under the target.
 
-        Of those the best task score, then the lowest objective: the harmful rate of few prompts is noisy, and its
-        minimum lucky. Over the target it is the least harmful step, and of equals the last. The tuned model itself is
-        the last choice.
+        Under the target it is the step of fewest restored weights, then the best task score: what goes beyond the
+        target costs answers to harmless requests. Over the target it is the least harmful step, and of equals the last.
+        The tuned model itself is the last choice.
         """
 
         def order(step: int) -> tuple[Any, ...]:
-            check, objective = self.checks[step], self.steps[step].objective
+            check, restored = self.checks[step], self.steps[step].restored
             worst = 1.0 if check.harmful is None else check.harmful
-            merit = (-(check.task or 0.0), objective or 0.0) if check.safe else (worst, -step)
-            return (not check.kept, not check.safe, check.low, step == 0, *merit, self.steps[step].restored)
+            merit = (restored, -(check.task or 0.0)) if check.safe else (worst, -step)
+            return (not check.kept, not check.safe, step == 0, *merit)
 
         return min((s for s, c in enumerate(self.checks) if c.harmful is not None), key=order, default=0)
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from recover.checkpoints.selection import Selection
-from recover.search.methods.protocol import Check
+from recover.search.methods.protocol import Check, Step
 from recover.search.methods.refusal_kl import (
     Flips,
     Search,
     SearchState,
     adapt,
     ended,
-    halve,
+    fewest,
     line_search,
     next_width,
     propose,
@@ -142,16 +142,20 @@ def test_an_empty_ranking_is_no_step() -> None:
     assert (flips.k, toy.tried, toy.flips) == (0, [], [])
 
 
-def test_half_of_a_step_returns_what_its_ranking_put_last() -> None:
-    toy = Toy(torch.arange(SIZE, 0, -1).float(), goal=0.0)
+@pytest.mark.parametrize(("needed", "left"), [(1, 8), (8, 8), (9, 16), (17, 24), (24, 24), (25, 32)])
+def test_of_a_step_that_met_its_target_the_fewest_flips_are_left(needed: int, left: int) -> None:
+    toy = Toy(torch.arange(SIZE, 0, -1).float())
     search, state = begin(toy)
     flips = line_search(search, state, propose(search, state))
-    ranking, k = flips.ranking, flips.k
-    toy.flips.clear()
-    half = halve(search, flips)
-    assert toy.flips == [k - k // 2]
-    assert toy.selection == ranking.first(k // 2)
-    assert half.k == k // 2
+    assert flips.k == 32
+
+    def on_step(step: Step) -> Check:
+        assert toy.selection == flips.ranking.first(step.k)
+        return MET if step.k >= needed else OVER_TARGET
+
+    kept, check = fewest(search, flips, MET, on_step)
+    assert (kept.k, check) == (left, MET)
+    assert toy.selection == flips.ranking.first(left)
 
 
 # From one step to the next

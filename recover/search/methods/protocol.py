@@ -52,7 +52,6 @@ class Check:
     task: float | None = None
     floor: float | None = None
     noise: float = 0.0  # one standard error of what the task lost, row by row
-    low: bool = False  # the harmful rate is so far under its target that fewer weights would do
 
     @property
     def safe(self) -> bool:

@@ -11,7 +11,7 @@ minimum. Their gradient there says nothing of what a flip costs. The one at the 
 
 Where the task is measured under its floor, its weight in J doubles and coordinates may also return to the tuned side:
 the same flip in the other direction is the rollback. Where J stands still and the harmful rate is over its target, the
-anchors lose weight. A step that took the rate far under its target gives half of its flips back.
+anchors lose weight. A step that meets the target gives back the flips that it did not need.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +33,7 @@ LOOSEN_BY = 4  # the anchors' weights are divided by this where J stands still
 CORRECTION_REACH = 8  # a corrected ranking serves down to this many times fewer flips than it was corrected for
 CANDIDATES_PER_FLIP = 2  # coordinates that the second gradient looks at, as a multiple of the step's flips
 START = {"weights": 0.0002, "adapter": 0.005}  # the first step's share of all coordinates, by space
+BISECTIONS = 2  # checks that look for fewer flips of a step that met its target
 NARROWEST = 16  # a step is at least the widest step's flips divided by this
 
 
@@ -126,14 +127,13 @@ def refusal_kl(
         flips = line_search(search, state, propose(search, state))
         flat = is_flat(search, state, flips, settled)
         own = lambdas if drawn is objective else None
-        check, pace = on_step(_report(flips, own, measure=number % measured == 1 % measured or flat)), growth
-        while check.low and flips.k > smallest:
-            flips, pace = halve(search, flips), 1.0
-            check = on_step(_report(flips, own, note="half of a step that went far under the target"))
+        check = on_step(_report(flips, own, measure=number % measured == 1 % measured or flat))
+        if check.safe:
+            flips, check = fewest(search, flips, check, on_step)
         following = adapt(state, flips, check, lambdas, flat=flat, returns=returns)
         if reason := ended(search, state, following, flips, check, flat):
             return reason
-        state = next_width(state, following, flips, pace)
+        state = next_width(state, following, flips, growth)
     return f"{steps} steps done"
 
 
@@ -186,11 +186,24 @@ def _move(live: EditableModel, ranking: Ranking, flipped: int, k: int) -> int:
     return k
 
 
-def halve(search: Search, flips: Flips) -> Flips:
-    """Take back the half of a step that its ranking put last."""
-    half = flips.k // 2
-    _move(search.live, flips.ranking, flips.k, half)
-    return Flips(flips.ranking, half, search.objective.value(search.live.model))
+def fewest(search: Search, flips: Flips, check: Check, on_step: OnStep) -> tuple[Flips, Check]:
+    """The fewest flips of a step that still meet the target, by bisection along its ranking, and their check.
+
+    More would refuse too much: a model that refuses more harmful requests than was asked for also refuses more
+    harmless ones. Each trial costs a check, and no gradient.
+    """
+    low, high, now = 0, flips.k, flips.k
+    for _ in range(BISECTIONS):
+        middle = (low + high) // 2
+        if middle - low < search.smallest:
+            break
+        now = _move(search.live, flips.ranking, now, middle)
+        trial = on_step(Step(middle, note="fewer flips of a step that met its target"))
+        low, high, check = (low, middle, trial) if trial.safe else (middle, high, check)
+    _move(search.live, flips.ranking, now, high)
+    if high == flips.k:
+        return flips, check
+    return Flips(flips.ranking, high, search.objective.value(search.live.model)), check
 
 
 def corrected(search: Search, weights: dict[str, float], ranking: Ranking, k: int) -> Ranking:
@@ -247,12 +260,12 @@ def ended(
     return None
 
 
-def next_width(state: SearchState, following: SearchState, flips: Flips, pace: float) -> SearchState:
-    """The state with the flips that the next step tries first: `pace` times this step's under the same J, and the
+def next_width(state: SearchState, following: SearchState, flips: Flips, growth: float) -> SearchState:
+    """The state with the flips that the next step tries first: `growth` times this step's under the same J, and the
     widest step's where J's weights have changed or nothing moved."""
     widest = max(state.widest, flips.k)
     goes_on = flips.k and following.weights == state.weights
-    return replace(following, widest=widest, k=ceil(flips.k * pace) if goes_on else widest)
+    return replace(following, widest=widest, k=ceil(flips.k * growth) if goes_on else widest)
 
 
 def _restoring(live: EditableModel, gains: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
