@@ -94,9 +94,7 @@ def test_reports_are_written_where_they_are_asked_for(model: Any, options: dict[
 
 
 @pytest.mark.parametrize("phase", ["comparing the checkpoints", "checking the step", "asking the aligned model"])
-def test_an_interrupted_restoration_leaves_the_model_as_it_was(
-    model: Any, options: dict[str, Any], phase: str
-) -> None:
+def test_an_interrupted_restoration_leaves_the_model_as_it_was(model: Any, options: dict[str, Any], phase: str) -> None:
     before, state = values(model), flags(model)
 
     def interrupt(word: str, *_: object) -> None:
