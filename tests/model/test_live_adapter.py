@@ -1,4 +1,4 @@
-"""An adapter in a live model: the base is mapped and never written, gains are autograd's, and methods edit its factors."""
+"""An adapter in a live model: its base is mapped and never written, and gains are those of autograd."""
 
 from pathlib import Path
 from typing import Any
