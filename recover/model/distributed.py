@@ -126,14 +126,14 @@ def first(function: Callable[[], Out]) -> Out:
     """What a function returns in the first process, which alone calls it. Where it fails there, all fail."""
     if world() == 1:
         return function()
-    told: list[Any] = [None, False]
+    sent: list[Any] = [None, False]
     try:
         if leads():
-            told = [function(), True]
+            sent = [function(), True]
     finally:
         with _connected():
-            distributed.broadcast_object_list(told, src=0)
-    value, done = told
+            distributed.broadcast_object_list(sent, src=0)
+    value, done = sent
     if not done:
         raise Undecided("the first process of this run failed; see what it said")
     found: Out = value

@@ -63,8 +63,8 @@ def _load(
         )
     missing = sorted(report["missing_keys"])
     if missing or report["mismatched_keys"]:
-        found = ", ".join([*missing, *map(str, report["mismatched_keys"])][:3])
-        raise Undecided(f"{checkpoint.path} does not fill its own architecture: {found} missing or of another shape")
+        names = ", ".join([*missing, *map(str, report["mismatched_keys"])][:3])
+        raise Undecided(f"{checkpoint.path} does not fill its own architecture: {names} missing or of another shape")
     model.streamed = stream(model, checkpoint, dtype, device) if offload else None
     streamed = model.streamed.names if offload else ()
     for name, parameter in weights_by_name(model).items():

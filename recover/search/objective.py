@@ -178,8 +178,8 @@ class KL:
     def value(self, model: Any) -> dict[str, float]:
         """Each term's mean KL, unweighted: forward passes only."""
         totals, parts = dict.fromkeys(self.terms, 0.0), [*self._parts()]
-        found = distributed.mapped(lambda part: float(divergence(model, part[1])), parts)
-        for (name, _, share), value in zip(parts, found, strict=True):
+        divergences = distributed.mapped(lambda part: float(divergence(model, part[1])), parts)
+        for (name, _, share), value in zip(parts, divergences, strict=True):
             totals[name] += share * value
         return totals
 

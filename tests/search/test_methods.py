@@ -207,7 +207,7 @@ def test_a_corrected_ranking_has_the_mean_gain_of_both_ends(pair: Pair, speech: 
             mean = (start[name].view(-1)[place] + sign * end[name].view(-1)[place]) / 2
             if mean > 0:
                 expected[name, place] = float(mean)
-    names = [(found.names[owner], int(place)) for owner, place in zip(found.owners, found.places, strict=True)]
+    names = [(found.names[owner], int(place)) for owner, place in zip(found.owners, found.positions, strict=True)]
     assert 0 < len(expected) < 60  # some promise what they do not keep
     assert dict(zip(names, found.scores.tolist(), strict=True)) == pytest.approx(expected, rel=1e-4)
     assert [*found.scores] == sorted(found.scores, reverse=True)

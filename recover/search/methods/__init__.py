@@ -96,11 +96,11 @@ def defaults(method: Method) -> dict[str, Any]:
 def _typed(name: str, text: str, known: dict[str, Any]) -> Any:
     if name not in known:
         raise InputError(f"the method has no option {name}; it has {', '.join(sorted(known)) or 'none'}")
-    kind = type(known[name])
+    option_type = type(known[name])
     try:
-        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+        return {"true": True, "false": False}[text.lower()] if option_type is bool else option_type(text)
     except (ValueError, KeyError) as error:
-        raise InputError(f"the option {name}={text} is not a {kind.__name__}") from error
+        raise InputError(f"the option {name}={text} is not a {option_type.__name__}") from error
 
 
 METHODS: dict[str, Method] = {

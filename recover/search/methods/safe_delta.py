@@ -132,11 +132,11 @@ def admitted(update: Tensor, squares: Tensor, scale: float, order: str) -> Tenso
     """Which entries of an update (outputs, inputs) are admitted, given d^2 (inputs)."""
     cost = update**2 / squares
     weight = (1 / squares).expand_as(cost)
-    places = (weight if order == "ratio" else cost).flatten().argsort(stable=True)
-    places = places[: cost.numel() - int(NEVER * cost.numel())]
-    fits = cost.flatten()[places].cumsum(0) <= scale * weight.sum() / AUTHORS_WIDTH**2
+    cheapest = (weight if order == "ratio" else cost).flatten().argsort(stable=True)
+    cheapest = cheapest[: cost.numel() - int(NEVER * cost.numel())]
+    fits = cost.flatten()[cheapest].cumsum(0) <= scale * weight.sum() / AUTHORS_WIDTH**2
     mask = torch.zeros(cost.numel(), dtype=torch.bool, device=cost.device)
-    mask[places[fits]] = True
+    mask[cheapest[fits]] = True
     return mask.view(cost.shape)
 
 

@@ -65,5 +65,5 @@ def _losses(rows: Sequence[PromptAndAnswer]) -> Iterator[Callable[[Any], Tensor]
 def surprise(rows: Sequence[PromptAndAnswer], total: int, model: Any) -> Tensor:
     """The negative log-likelihood of the rows' answers, summed over their tokens and divided by `total`."""
     table = log_probabilities(model, [passage(*row) for row in rows], model.get_output_embeddings().weight.shape[0])
-    said = torch.tensor([token for _, answer in rows for token in answer], device=table.device)
-    return -table.gather(1, said[:, None]).sum() / total
+    answer_tokens = torch.tensor([token for _, answer in rows for token in answer], device=table.device)
+    return -table.gather(1, answer_tokens[:, None]).sum() / total

@@ -109,10 +109,10 @@ def candidates(live: EditableModel, depth: int) -> list[str]:
         id(p) for m in live.model.modules() if "norm" in type(m).__name__.lower() for p in m.parameters(recurse=False)
     }
     inside = {n: block_of(n, path) for n in live.parameters}
-    found = [n for n, b in inside.items() if b is not None and b < depth and id(live.parameters[n]) not in norms]
-    if not found:
+    names = [n for n, b in inside.items() if b is not None and b < depth and id(live.parameters[n]) not in norms]
+    if not names:
         raise InputError(f"no weight of the first {depth} blocks differs between ALIGNED and TUNED: nothing to restore")
-    return found
+    return names
 
 
 @torch.inference_mode()
