@@ -153,10 +153,10 @@ def test_searches_ask_the_aligned_model_once(llama: list[Path], tmp_path: Path) 
     again, asked_again = searched(llama, store)
     assert first.edit == again.edit == alone.edit
     assert first.account.steps == again.account.steps == alone.account.steps
-    assert (asked, asked_again) == (4, 0)  # validation, refused of both captures, and what is taught
+    assert (asked, asked_again) == (3, 0)  # validation, and both captures
     assert searched((aligned, other), store)[1] == 0, "another fine-tune of the same model"
     assert searched((tuned, other), store)[1] > 0, "another aligned model"
-    assert searched(llama, store, dtype="bfloat16")[1] == 4
+    assert searched(llama, store, dtype="bfloat16")[1] == 3
     assert searched(llama, store, validation=prompt_set("other", 7, "refuse"))[1] == 1
 
 
@@ -170,8 +170,9 @@ def test_a_search_does_not_share_what_only_its_own_pair_says(llama: list[Path], 
 def test_a_damaged_answer_is_asked_again(llama: list[Path], tmp_path: Path) -> None:
     first, asked = searched(llama, tmp_path)
     files = sorted(tmp_path.glob("*.json"))
-    for file, text in zip(files, ("", "[[1], null]", "[]", '[["1"]]'), strict=True):
-        file.write_text(text)
-    assert searched(llama, tmp_path)[0].edit == first.edit
-    assert asked == len(files) == 4
+    for text in ("", "[[1], null]", "[]", '[["1"]]'):
+        for file in files:
+            file.write_text(text)
+        assert searched(llama, tmp_path)[0].edit == first.edit
+    assert asked == len(files) == 3
     assert searched(llama, tmp_path)[1] == 0
