@@ -48,7 +48,7 @@ wheel: $(VENV)/dev  ## build the wheel and test it in a clean environment, from 
 	$(PYTHON) -m venv build/clean
 	build/clean/bin/pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[hub,parquet]" "pytest>=8.2" "pytest-xdist>=3.6" "hypothesis>=6.100"
 	cd build && clean/bin/recover-align --version && OMP_NUM_THREADS=1 clean/bin/python -m pytest -q -c ../pyproject.toml --rootdir .. -o pythonpath=tests -n auto --maxprocesses 4 --dist loadfile \
-		../tests/prompts ../tests/report ../tests/gate ../tests/judges/test_others.py ../tests/cli/test_commands.py
+		../tests/prompts ../tests/report/test_render.py ../tests/gate/test_decide.py ../tests/judges/test_others.py ../tests/cli/test_commands.py
 
 clean:
 	rm -rf $(VENV) build dist $(DEMO) .coverage .pytest_cache .mypy_cache .ruff_cache
