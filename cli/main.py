@@ -98,7 +98,7 @@ def restore(as_json: bool, quiet: bool, **given: Any) -> None:
     """Restore TUNED, a fine-tune of ALIGNED, and report the rates before and after.
 
     Each is a Hugging Face directory or hub id, a .safetensors file, or a .pt/.pth/.bin state dict. TUNED may also be a
-    LoRA adapter over ALIGNED. OUT is of TUNED's kind, or of ALIGNED's, merged, if TUNED is an adapter. OUT/recovery
+    PEFT adapter over ALIGNED. OUT is of TUNED's kind; of an adapter that has to be merged, it is of ALIGNED's. OUT/recovery
     (OUT.recovery beside a file) gets result.json, report.md and report.html, the answers with a viewer.html to read
     them, and the patch that takes the restoration back.
     """

@@ -42,6 +42,11 @@ class Undecided(RecoverError):
 # Parts of messages
 
 
+def reason_of(error: object, limit: int = 240) -> str:
+    """What an error of a library says, in one line and shortened; its type where it says nothing."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__
+
+
 def few(items: Sequence[object], limit: int = 3) -> str:
     """The first `limit` items as text, and how many more there are."""
     more = f" and {len(items) - limit} more" if len(items) > limit else ""

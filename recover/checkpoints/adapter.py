@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from recover.checkpoints.adapter_space import (
     ADAPTER,
     BASE_PRESERVING_INITS,
+    in_home_of,
     load_tensors,
     open_adapter_files,
     owners_by_parameter,
@@ -28,7 +29,7 @@ from recover.checkpoints.adapter_space import (
 )
 from recover.checkpoints.architecture import skeleton
 from recover.checkpoints.checkpoint import Checkpoint, Override, canonical, held_on_disk, same_bits
-from recover.errors import InputError
+from recover.errors import InputError, reason_of
 
 LORA_FACTORS = ("lora_A", "lora_B")
 
@@ -48,9 +49,7 @@ def over(base: Checkpoint, folder: Path) -> Checkpoint:
         merged = _merged_at_once(base, folder)
     if not merged:
         raise InputError(f"{folder} changes no weight of {base.path}, so there is nothing to restore")
-    tuned = replace(base.with_overrides(merged), path=folder, extras=(folder,))
-    has_tokenizer = (folder / "tokenizer_config.json").is_file()
-    return replace(tuned, home=folder if has_tokenizer else base.home, settings=base.settings or base.home)
+    return in_home_of(replace(base.with_overrides(merged), path=folder, extras=(folder,)), base, folder)
 
 
 def _not_mergeable(config: Any) -> str | None:
@@ -141,8 +140,9 @@ def _merged_at_once(base: Checkpoint, folder: Path) -> Mapping[str, Override]:
     except InputError:
         raise
     except Exception as error:  # peft raises errors of many types for what it cannot merge
-        reason = " ".join(str(error).split())[:240] or type(error).__name__
-        raise InputError(f"peft cannot merge {folder}, an adapter of type {peft_type(config)} ({reason})") from error
+        raise InputError(
+            f"peft cannot merge {folder}, an adapter of type {peft_type(config)} ({reason_of(error)})"
+        ) from error
     return _changed(base, merged, folder)
 
 
@@ -181,13 +181,9 @@ def _loaded(base: Checkpoint) -> Any:
     state = {keys[name]: base.tensor(name) for name in base.entries if name in keys}
     missing = model.load_state_dict(state, strict=False).missing_keys
     model.tie_weights()
-    tied = {*getattr(model, "all_tied_weights_keys", {})}
-    if unfilled := [key for key in missing if key not in tied and not _is_buffer(model, key)]:
+    derived = {*getattr(model, "all_tied_weights_keys", {}), *dict(model.named_buffers())}
+    if unfilled := [key for key in missing if key not in derived]:
         raise InputError(
             f"transformers builds {unfilled[0]} of {base.path} from other tensors; leave --space weights out"
         )
     return model.eval()
-
-
-def _is_buffer(model: nn.Module, key: str) -> bool:
-    return key in dict(model.named_buffers())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from recover.checkpoints.architecture import skeleton
 from recover.checkpoints.checkpoint import Checkpoint, canonical, is_finite
-from recover.errors import InputError, few
+from recover.errors import InputError, few, reason_of
 
 ADAPTER = "recover_align"  # peft's name of the adapter in a model; a part of its parameters' names
 BASE_PRESERVING_INITS = ("gaussian", "eva", "orthogonal")  # peft's initialisations that do not change base weights
@@ -73,11 +73,8 @@ def open_adapter(base: Checkpoint, folder: Path) -> Checkpoint:
     files = open_adapter_files(folder)
     model, owners = owners_by_parameter(base, folder, files)
     aligned = {name: value for name, value in _aligned_values(model, owners, base) if value is not None}
-    has_tokenizer = (folder / "tokenizer_config.json").is_file()
     return replace(
-        files,
-        home=folder if has_tokenizer else base.home,
-        settings=base.settings or base.home,
+        in_home_of(files, base, folder),
         adapter=AdapterLayout(
             base,
             folder,
@@ -100,10 +97,15 @@ def open_adapter_files(folder: Path) -> Checkpoint:
     return files
 
 
-def does_not_fit(folder: Path, base: Path, reason: str) -> InputError:
+def in_home_of(checkpoint: Checkpoint, base: Checkpoint, folder: Path) -> Checkpoint:
+    """A checkpoint with its base's configuration, and the adapter's own tokenizer if it has one."""
+    has_tokenizer = (folder / "tokenizer_config.json").is_file()
+    return replace(checkpoint, home=folder if has_tokenizer else base.home, settings=base.settings or base.home)
+
+
+def _does_not_fit(folder: Path, base: Path, reason: str) -> InputError:
     """The error for an adapter that was not trained on this base."""
-    short = " ".join(reason.split())[:240]
-    return InputError(f"the adapter {folder} does not fit {base}: {short}; name the model it was trained on")
+    return InputError(f"the adapter {folder} does not fit {base}: {reason}; name the model it was trained on")
 
 
 def read_config(folder: Path) -> Any:
@@ -113,8 +115,9 @@ def read_config(folder: Path) -> Any:
     try:
         config = PeftConfig.from_pretrained(str(folder))
     except Exception as error:  # peft raises many kinds for a file that is none
-        reason = " ".join(str(error).split())[:240] or type(error).__name__
-        raise InputError(f"{folder / 'adapter_config.json'} is no adapter configuration ({reason})") from error
+        raise InputError(
+            f"{folder / 'adapter_config.json'} is no adapter configuration ({reason_of(error)})"
+        ) from error
     config.inference_mode = True
     return config
 
@@ -159,7 +162,7 @@ def owners_by_parameter(base: Checkpoint, folder: Path, files: Checkpoint) -> tu
         with quiet_peft(), torch.device("meta"):
             model: Any = get_peft_model(skeleton(base), config, adapter_name=ADAPTER)
     except Exception as error:  # peft raises errors of many types for a base that does not fit
-        raise does_not_fit(folder, base.path, str(error) or type(error).__name__) from error
+        raise _does_not_fit(folder, base.path, reason_of(error)) from error
     numbered = {entry.key: torch.full(entry.shape, float(i)) for i, entry in enumerate(files.entries.values(), 1)}
     names = dict(enumerate(files.entries, 1))
     _give_memory(model, numbered)
@@ -174,7 +177,7 @@ def owners_by_parameter(base: Checkpoint, folder: Path, files: Checkpoint) -> tu
                 unfilled.append(parameter)
     unread = sorted({*files.entries} - {*owners.values()})
     if unread or unfilled:
-        raise does_not_fit(
+        raise _does_not_fit(
             folder, base.path, f"peft does not read {few(unread)}" if unread else f"it lacks {few(unfilled)}"
         )
     return model, owners
@@ -188,7 +191,7 @@ def load_tensors(model: Any, tensors: Mapping[str, Tensor], folder: Path, base: 
         with quiet_peft():
             set_peft_model_state_dict(model, dict(tensors), adapter_name=ADAPTER)
     except Exception as error:  # peft raises errors of many types for tensors that do not fit
-        raise does_not_fit(folder, base, str(error) or type(error).__name__) from error
+        raise _does_not_fit(folder, base, reason_of(error)) from error
 
 
 def _give_memory(model: nn.Module, stored: Iterable[str]) -> None:

@@ -32,7 +32,8 @@ def open_checkpoint(
     """Open a full checkpoint, or a PEFT adapter over `base`, by its headers.
 
     `config` is the directory with the configuration and the tokenizer of a bare weights file. With the `space` auto,
-    an adapter is opened in its own space if it has one, and else merged. Raises NoOwnSpace with the space adapter.
+    an adapter is opened in its own space if it has one, and else merged. With the space adapter, raises NoOwnSpace for
+    an adapter without one, and InputError for a full checkpoint.
     """
     local = local_path(path)
     if base is not None and is_adapter(local):
@@ -43,6 +44,8 @@ def open_checkpoint(
                 if space == "adapter":
                     raise
         return adapter.over(base, local)
+    if space == "adapter":
+        raise InputError(f"--space adapter is for an adapter; {local} is a full checkpoint: leave it out")
     checkpoint = Checkpoint.open(local, config=config)
     checkpoint.config  # noqa: B018, refuses a model without a configuration at the start of a run
     return checkpoint
@@ -76,7 +79,6 @@ class Pair:
         aligned_side = open_checkpoint(aligned, config=config)
         tuned_side = open_checkpoint(tuned, config=config, base=aligned_side, space=space)
         if tuned_side.adapter is None:
-            _require_weights_space(tuned_side, space)
             _check(aligned_side, tuned_side, ("ALIGNED", "TUNED"))
         if unaligned is None:
             return Pair(aligned_side, tuned_side)
@@ -171,11 +173,6 @@ class Pair:
         if not changed:
             raise InputError(f"{self.aligned.path} and {self.tuned.path} hold the same weights: nothing to restore")
         return changed
-
-
-def _require_weights_space(tuned: Checkpoint, space: Space) -> None:
-    if space == "adapter":
-        raise InputError(f"--space adapter is for an adapter; {tuned.path} is a full checkpoint: leave it out")
 
 
 def _fitted(value: Tensor, like: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recover.checkpoints.checkpoint import Checkpoint
-from recover.errors import InputError, Undecided, few
+from recover.errors import InputError, Undecided, few, reason_of
 from recover.evaluation import answer_files
 from recover.evaluation.run_directory import RunManifest
 from recover.model import load
@@ -136,7 +136,7 @@ def load_harness_task(task: LmTask, seed: int = 0) -> Loaded:
         with _quiet():
             loaded = _manager(task.include_path).load([task.name])
     except Exception as error:  # data sets, task files and the hub's client have errors of many kinds
-        reason = " ".join(str(error).split())[:200]
+        reason = reason_of(error, 200)
         raise InputError(
             f"lm-evaluation-harness cannot load the task {task.name} ({reason}); check its name, and that its data can "
             "be read"

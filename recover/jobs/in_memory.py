@@ -28,7 +28,6 @@ from recover.model.in_memory import as_pair
 from recover.progress import Notify, silent
 from recover.report import render, viewer
 from recover.results.schema import Result
-from recover.search import methods
 from recover.search.loop import recover
 
 FILE_OPTIONS = ("aligned", "tuned", "space", "config", "dtype", "device", "offload", "format", "link", "unaligned")
@@ -59,7 +58,6 @@ def restore_adapter(model: Any, tokenizer: Any, *, notify: Notify = silent, **op
     loaded = load_request(job)
     require_harmful_set(loaded.sets)
     settings = search_settings(job, loaded, method_options(job))
-    methods.check_space(job.method, "adapter")
     if job.out:
         check_place(job.out, [], job.overwrite)
     with as_pair(model, tokenizer) as pair:

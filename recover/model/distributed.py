@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
-from recover.errors import Exit, InputError, RecoverError, Undecided
+from recover.errors import Exit, InputError, RecoverError, Undecided, reason_of
 
 LEVELS = 3  # of the tree of sums: at most 2^LEVELS processes, and LEVELS more gradients of a block than one
 COLLECTIVE_TIMEOUT = timedelta(
@@ -102,7 +102,7 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = reason_of(error, 160)
         raise Undecided(
             f"another process of this run ended or does not answer ({reason}); see what it said, and run again"
         ) from error

@@ -9,13 +9,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from recover.checkpoints.adapter_space import ADAPTER, NoOwnSpace, open_adapter, without_marks
+from recover.checkpoints.adapter_space import NoOwnSpace, open_adapter, without_marks
 from recover.checkpoints.architecture import skeleton
 from recover.checkpoints.checkpoint import Checkpoint, canonical
 from recover.checkpoints.containers import TensorEntry
 from recover.checkpoints.pair import Pair
 from recover.errors import InputError
-from recover.model.live_adapter import LiveAdapter
+from recover.model.live_adapter import LiveAdapter, adapter_weights
 from recover.model.load import feed_head_whole
 
 
@@ -53,16 +53,13 @@ def as_pair(peft_model: Any, tokenizer: Any) -> Iterator[Pair]:
     """
     name = _active_adapter(peft_model)
     state, live = ModelState.of(peft_model), None
-    base_model = peft_model.get_base_model()
-    hook = feed_head_whole(base_model)
+    hook = feed_head_whole(peft_model.get_base_model())
     try:
         with tempfile.TemporaryDirectory() as folder:
             base = _base(peft_model, tokenizer, Path(folder))
             tuned = _adapter(peft_model, name, base, Path(folder) / "adapter")
             assert tuned.adapter  # noqa: S101, open_adapter() gives one
-            parameters = dict(peft_model.named_parameters(remove_duplicate=False))
-            paths = {key: path.replace(f".{ADAPTER}", f".{name}") for key, path in tuned.adapter.parameters.items()}
-            live = _Resident(peft_model, {key: parameters[path] for key, path in paths.items()})
+            live = _Resident(peft_model, adapter_weights(peft_model, tuned.adapter, name))
             base = replace(base, resident=live.load)
             tuned = replace(tuned, resident=live.load, adapter=replace(tuned.adapter, base=base))
             try:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recover.checkpoints.adapter_space import ADAPTER, AdapterLayout, quiet_peft, read_config
 from recover.checkpoints.checkpoint import Checkpoint
-from recover.errors import Undecided
+from recover.errors import Undecided, reason_of
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,14 @@ def add_adapter(model: Any, checkpoint: Checkpoint, autocast_adapter: bool = Tru
             )
             set_peft_model_state_dict(peft_model, stored, adapter_name=ADAPTER)
     except Exception as error:  # peft raises many kinds
-        reason = " ".join(str(error).split())[:240] or type(error).__name__
-        raise Undecided(f"peft cannot load {layout.folder} over {layout.base.path} ({reason})") from error
+        raise Undecided(f"peft cannot load {layout.folder} over {layout.base.path} ({reason_of(error)})") from error
     peft_model.to(model.device).eval().requires_grad_(False)
-    model.live_adapter = LiveAdapter(peft_model, _weights(peft_model, layout))
+    model.live_adapter = LiveAdapter(peft_model, adapter_weights(peft_model, layout))
     return model
 
 
-def _weights(peft_model: Any, layout: AdapterLayout) -> dict[str, Tensor]:
+def adapter_weights(peft_model: Any, layout: AdapterLayout, adapter: str = ADAPTER) -> dict[str, Tensor]:
+    """The parameters of one of a peft model's adapters, by the checkpoint's names."""
     parameters = dict(peft_model.named_parameters(remove_duplicate=False))
-    return {name: parameters[path] for name, path in layout.parameters.items()}
+    paths = {name: path.replace(f".{ADAPTER}", f".{adapter}") for name, path in layout.parameters.items()}
+    return {name: parameters[path] for name, path in paths.items()}

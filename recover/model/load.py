@@ -9,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 from recover.checkpoints.architecture import CAUSAL, decoder_blocks, one_sentence, quiet, skeleton, weights_by_name
 from recover.checkpoints.checkpoint import Checkpoint, canonical
-from recover.errors import InputError, Undecided
+from recover.errors import InputError, Undecided, reason_of
 from recover.model.block_streaming import Streamed
 from recover.model.live_adapter import add_adapter
 
@@ -117,7 +117,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Any:
         with quiet():
             return AutoTokenizer.from_pretrained(str(checkpoint.home), trust_remote_code=False)
     except Exception as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = reason_of(error, 160)
         raise InputError(f"{checkpoint.home} has no tokenizer that transformers can load ({reason})") from error
 
 

@@ -147,7 +147,7 @@ class SearchHistory:
         lost = [old - new for old, new in zip(before, scores.rows, strict=True)]
         noise = stdev(lost) / sqrt(len(lost)) if len(lost) > 1 else 0.0
         floor = self.goal.floor
-        if floor and self.tuned.task and len(before) < len(self.tuned.rows) and before:
+        if floor and self.tuned.task and 0 < len(before) < len(self.tuned.rows):
             floor *= sum(before) / len(before) / self.tuned.task  # of the tuned model's score on these rows
         return replace(self.goal, harmful=scores.harmful, task=scores.task, floor=floor, noise=noise)
 

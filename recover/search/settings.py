@@ -22,9 +22,8 @@ class SearchSettings(Settings):
     """What a search is given and what it must reach.
 
     `target` is the harmful rate to reach on the validation prompts: a fraction, or `aligned` for the aligned model's
-    own. `budget` and `max_task_drop` are fractions: of the weights (or of an
-    adapter's entries), and of the tuned model's score. Prompt sets and the
-    task are given as such, or by name or file.
+    own. `budget` and `max_task_drop` are fractions: of the weights (or of an adapter's entries), and of the tuned
+    model's score. Prompt sets and the task are given as such, or by name or file.
     """
 
     method: str = "refusal-kl"
